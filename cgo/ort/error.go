@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ort
+
+import "fmt"
+
+// Error is what ONNX Runtime said of a call that failed.
+type Error struct {
+	Code    int // OrtErrorCode
+	Doing   string
+	Message string
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("ort: %s: %s (code %d)", e.Doing, e.Message, e.Code)
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Linear(x, w) -> y = x · Wᵀ with a weight [rows, cols] that stays quantised, and Row(ids, w) -> the rows of the same weight, for embeddings.
+//
+//   x    float [.., cols]     ids  int64 [..]
+//   w    uint8 [bytes], packed by cgo/kernels, shared by every session that uses it
+//   type, rows, cols: attributes; type is the GGUF number of the weight's type
+//
+// The products come from cgo/kernels through the table that Go hands over; threads are those of the session's own pool.
+
+#include <stdlib.h>
+#include <pthread.h>
+
+#include "../kernels/kernels.h"
+#include "ops.h"
+
+static const struct tt_kernels* kernels;
+
+int tt_use_kernels(const void* table) {
+  const struct tt_kernels* k = table;
+  if (k->version != TT_VERSION || k->bytes != sizeof *k) return 1;
+  kernels = k;
+  return 0;
+}
+
+typedef struct {
+  int64_t type, rows, cols;
+} kernel;
+
+static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
+  (void)op, (void)api;
+  if (kernels == NULL) return tt_fail("Linear: no kernels are registered");
+  kernel* k = calloc(1, sizeof *k);
+  if (k == NULL) return tt_fail("Linear: out of memory");
+  OrtStatus* st = tt_attribute(info, "type", &k->type);
+  if (st == NULL) st = tt_attribute(info, "rows", &k->rows);
+  if (st == NULL) st = tt_attribute(info, "cols", &k->cols);
+  if (st != NULL) return free(k), st;
+  *out = k;
+  return NULL;
+}
+
+// Scratch memory belongs to the thread that runs the graph: it grows to the largest call and is freed when the thread ends.
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+static _Thread_local void* scratch;
+static _Thread_local size_t scratch_size;
+
+static void make_key(void) { pthread_key_create(&scratch_key, free); }
+
+static void* scratch_of(size_t bytes) {
+  if (bytes <= scratch_size) return scratch;
+  pthread_once(&scratch_once, make_key);
+  free(scratch);
+  scratch_size = (bytes + 4095) & ~(size_t)4095;
+  scratch = aligned_alloc(64, scratch_size);
+  if (scratch == NULL) scratch_size = 0;
+  pthread_setspecific(scratch_key, scratch);
+  return scratch;
+}
+
+typedef struct {
+  const kernel* k;
+  const void* w;
+  const float* x;
+  float* y;
+  void* scratch;
+  int m, tiles, parts;
+} product;
+
+static int part(int total, int parts, size_t i) { return (int)((int64_t)total * (int64_t)i / parts); }
+
+static void quantise_part(void* arg, size_t i) {
+  product* p = arg;
+  kernels->quantise_rows((int)p->k->type, p->x, (size_t)p->k->cols, p->m, (int)p->k->cols, p->scratch, part(p->m, p->parts, i),
+                         part(p->m, p->parts, i + 1));
+}
+
+static void linear_part(void* arg, size_t i) {
+  product* p = arg;
+  kernels->linear_rows((int)p->k->type, p->w, (int)p->k->rows, (int)p->k->cols, p->scratch, p->m, p->y, (size_t)p->k->rows,
+                       part(p->tiles, p->parts, i), part(p->tiles, p->parts, i + 1));
+}
+
+// OrtStatus* KernelContext_ParallelFor(const OrtKernelContext*, void (*fn)(void*, size_t), size_t total, size_t num_batch, void*)
+static OrtStatus* parallel(OrtKernelContext* ctx, void (*fn)(void*, size_t), product* p) {
+  return FN(KernelContext_ParallelFor, OrtStatus*, const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)(
+      ctx, fn, (size_t)p->parts, 0, p);
+}
+
+// Below this much work a second thread costs more than it brings.
+enum { SMALL = 1 << 16, MOST_PARTS = 16 };
+
+static OrtStatus* multiply(OrtKernelContext* ctx, product* p) {
+  const kernel* k = p->k;
+  int64_t work = k->rows * k->cols * p->m;
+  p->parts = work < SMALL ? 1 : MOST_PARTS < p->tiles ? MOST_PARTS : p->tiles;
+  OrtStatus* st = NULL;
+  if (p->m < 4 || p->parts == 1)
+    kernels->quantise((int)k->type, p->x, (size_t)k->cols, p->m, (int)k->cols, p->scratch);
+  else
+    st = parallel(ctx, quantise_part, p);
+  if (st != NULL) return st;
+  if (p->parts > 1) return parallel(ctx, linear_part, p);
+  linear_part(p, 0);
+  return NULL;
+}
+
+static OrtStatus* compute_linear(void* self, OrtKernelContext* ctx) {
+  const kernel* k = self;
+  tt_tensor x, w;
+  OrtStatus* st = tt_input(ctx, 0, &x);
+  if (st == NULL) st = tt_input(ctx, 1, &w);
+  if (st != NULL) return st;
+  int64_t shape[8], m = 1;
+  if (x.rank < 1 || x.rank > 8 || x.shape[x.rank - 1] != k->cols) return tt_fail("Linear: the input has another width than the weight");
+  for (size_t i = 0; i < x.rank; i++) shape[i] = x.shape[i];
+  for (size_t i = 0; i + 1 < x.rank; i++) m *= x.shape[i];
+  shape[x.rank - 1] = k->rows;
+  void* y;
+  if ((st = tt_output(ctx, 0, shape, x.rank, &y)) != NULL || m == 0) return st;
+  product p = {k, w.data, x.data, y, NULL, (int)m, kernels->tiles((int)k->rows), 1};
+  p.scratch = scratch_of(kernels->scratch_bytes((int)k->type, (int)m, (int)k->cols));
+  if (p.scratch == NULL) return tt_fail("Linear: out of memory");
+  return multiply(ctx, &p);
+}
+
+static OrtStatus* compute_row(void* self, OrtKernelContext* ctx) {
+  const kernel* k = self;
+  tt_tensor ids, w;
+  OrtStatus* st = tt_input(ctx, 0, &ids);
+  if (st == NULL) st = tt_input(ctx, 1, &w);
+  if (st != NULL) return st;
+  int64_t shape[8], n = 1;
+  if (ids.rank > 7) return tt_fail("Row: too many dimensions");
+  for (size_t i = 0; i < ids.rank; i++) n *= shape[i] = ids.shape[i];
+  shape[ids.rank] = k->cols;
+  void* y;
+  if ((st = tt_output(ctx, 0, shape, ids.rank + 1, &y)) != NULL) return st;
+  const int64_t* id = ids.data;
+  for (int64_t i = 0; i < n; i++) {
+    if (id[i] < 0 || id[i] >= k->rows) return tt_fail("Row: a token id is outside the vocabulary");
+    kernels->row((int)k->type, w.data, (int)k->rows, (int)k->cols, (int)id[i], (float*)y + i * k->cols);
+  }
+  return NULL;
+}
+
+static const char* name_linear(const OrtCustomOp* op) { return (void)op, "Linear"; }
+static const char* name_row(const OrtCustomOp* op) { return (void)op, "Row"; }
+static int type_linear(const OrtCustomOp* op, size_t i) { return (void)op, i == 0 ? TT_FLOAT : TT_UINT8; }
+static int type_row(const OrtCustomOp* op, size_t i) { return (void)op, i == 0 ? TT_INT64 : TT_UINT8; }
+static size_t inputs(const OrtCustomOp* op) { return (void)op, 2; }
+
+#define TABLE(name_, type_, compute_)                                                                              \
+  {                                                                                                                \
+    .version = TT_API_VERSION, .GetName = name_, .GetExecutionProviderType = tt_cpu, .GetInputType = type_,        \
+    .GetInputTypeCount = inputs, .GetOutputType = tt_returns_float, .GetOutputTypeCount = tt_one,                  \
+    .KernelDestroy = free, .GetInputCharacteristic = tt_all_required, .GetOutputCharacteristic = tt_all_required,  \
+    .GetInputMemoryType = tt_default_memory, .GetVariadicInputMinArity = tt_zero,                                  \
+    .GetVariadicInputHomogeneity = tt_zero, .GetVariadicOutputMinArity = tt_zero,                                  \
+    .GetVariadicOutputHomogeneity = tt_zero, .CreateKernelV2 = create, .KernelComputeV2 = compute_,                \
+    .GetStartVersion = tt_version_one, .GetEndVersion = tt_any_version,                                            \
+  }
+
+const OrtCustomOp tt_op_linear = TABLE(name_linear, type_linear, compute_linear);
+const OrtCustomOp tt_op_row = TABLE(name_row, type_row, compute_row);

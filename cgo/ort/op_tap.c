@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Tap(h, run) -> h': hands an activation to Go where a session asked for it, and is a name for it otherwise.
+//
+//   h    float [.., rows, width]
+//   run  int64 [1 + taps]: run[0] is the identity of the run, run[1 + tap] tells whether this tap is to be called
+//
+// The gate stands in C because a crossing into Go costs up to 20 us when the thread has been in C for long, and the check costs none.
+// MayInplace makes h' the memory of h wherever ONNX Runtime allows; it is a permission only, so the copy stays.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops.h"
+
+// Implemented in Go (tap.go): 0 for success; what failed is kept on the Go side.
+extern int32_t trimtabTap(int64_t run, int64_t tap, float* data, int64_t rows, int64_t width);
+
+typedef struct {
+  int64_t tap;
+} kernel;
+
+static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
+  (void)op, (void)api;
+  kernel* k = calloc(1, sizeof *k);
+  if (k == NULL) return tt_fail("Tap: out of memory");
+  OrtStatus* st = tt_attribute(info, "tap", &k->tap);
+  if (st != NULL) return free(k), st;
+  *out = k;
+  return NULL;
+}
+
+static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
+  const kernel* k = self;
+  tt_tensor h, run;
+  void* out;
+  OrtStatus* st = tt_input(ctx, 0, &h);
+  if (st == NULL) st = tt_input(ctx, 1, &run);
+  if (st == NULL) st = tt_output(ctx, 0, h.shape, h.rank, &out);
+  if (st != NULL) return st;
+  int64_t rows = 1, width = h.shape[h.rank - 1];
+  for (size_t i = 0; i + 1 < h.rank; i++) rows *= h.shape[i];
+  if (out != h.data) memcpy(out, h.data, (size_t)(rows * width) * sizeof(float));
+  const int64_t* r = run.data;
+  if (k->tap + 1 >= run.shape[0]) return tt_fail("Tap: the run has no gate for this tap");
+  if (!r[1 + k->tap]) return NULL;
+  if (trimtabTap(r[0], k->tap, out, rows, width) != 0) return tt_fail("a tap failed");
+  return NULL;
+}
+
+static const char* name(const OrtCustomOp* op) { return (void)op, "Tap"; }
+static int input_type(const OrtCustomOp* op, size_t i) { return (void)op, i == 0 ? TT_FLOAT : TT_INT64; }
+static size_t inputs(const OrtCustomOp* op) { return (void)op, 2; }
+
+static size_t in_place(int** in, int** out) {
+  *in = calloc(1, sizeof **in);
+  *out = calloc(1, sizeof **out);
+  return *in != NULL && *out != NULL;
+}
+
+static void release_in_place(int* in, int* out) { free(in), free(out); }
+
+const OrtCustomOp tt_op_tap = {
+    .version = TT_API_VERSION,
+    .GetName = name,
+    .GetExecutionProviderType = tt_cpu,
+    .GetInputType = input_type,
+    .GetInputTypeCount = inputs,
+    .GetOutputType = tt_returns_float,
+    .GetOutputTypeCount = tt_one,
+    .KernelDestroy = free,
+    .GetInputCharacteristic = tt_all_required,
+    .GetOutputCharacteristic = tt_all_required,
+    .GetInputMemoryType = tt_default_memory,
+    .GetVariadicInputMinArity = tt_zero,
+    .GetVariadicInputHomogeneity = tt_zero,
+    .GetVariadicOutputMinArity = tt_zero,
+    .GetVariadicOutputHomogeneity = tt_zero,
+    .CreateKernelV2 = create,
+    .KernelComputeV2 = compute,
+    .GetStartVersion = tt_version_one,
+    .GetEndVersion = tt_any_version,
+    .GetMayInplace = in_place,
+    .ReleaseMayInplace = release_in_place,
+};

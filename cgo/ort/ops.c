@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "ops.h"
+
+#include <stdlib.h>
+
+static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_linear, &tt_op_row};
+
+size_t tt_op_count(void) { return sizeof ops / sizeof ops[0]; }
+const OrtCustomOp* tt_op(size_t i) { return ops[i]; }
+
+// OrtStatus* CreateStatus(OrtErrorCode code, const char* msg); 1 is ORT_FAIL
+OrtStatus* tt_fail(const char* message) { return FN(CreateStatus, OrtStatus*, int, const char*)(1, message); }
+
+// OrtStatus* GetTensorElementTypeAndShapeDataReference(const OrtValue*, type*, const int64_t** shape, size_t* rank)
+OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out) {
+  const OrtValue* v = NULL;
+  OrtStatus* st = FN(KernelContext_GetInput, OrtStatus*, const OrtKernelContext*, size_t, const OrtValue**)(ctx, index, &v);
+  if (st != NULL) return st;
+  int type;
+  st = FN(GetTensorElementTypeAndShapeDataReference, OrtStatus*, const OrtValue*, int*, const int64_t**, size_t*)(v, &type, &out->shape, &out->rank);
+  if (st != NULL) return st;
+  return FN(GetTensorMutableData, OrtStatus*, OrtValue*, void**)((OrtValue*)v, &out->data);
+}
+
+OrtStatus* tt_output(OrtKernelContext* ctx, size_t index, const int64_t* shape, size_t rank, void** data) {
+  OrtValue* v = NULL;
+  OrtStatus* st =
+      FN(KernelContext_GetOutput, OrtStatus*, OrtKernelContext*, size_t, const int64_t*, size_t, OrtValue**)(ctx, index, shape, rank, &v);
+  if (st != NULL) return st;
+  return FN(GetTensorMutableData, OrtStatus*, OrtValue*, void**)(v, data);
+}
+
+OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* out) {
+  return FN(KernelInfoGetAttribute_int64, OrtStatus*, const OrtKernelInfo*, const char*, int64_t*)(info, name, out);
+}
+
+int tt_all_required(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, 0; }
+int tt_default_memory(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, 0; }
+int tt_version_one(const OrtCustomOp* op) { return (void)op, 1; }
+int tt_any_version(const OrtCustomOp* op) { return (void)op, 0x7fffffff; }
+const char* tt_cpu(const OrtCustomOp* op) { return (void)op, "CPUExecutionProvider"; }
+int tt_returns_float(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, TT_FLOAT; }
+size_t tt_one(const OrtCustomOp* op) { return (void)op, 1; }
+int tt_zero(const OrtCustomOp* op) { return (void)op, 0; }

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The operators of the domain "trimtab", one file each, and what they share.
+
+#ifndef TRIMTAB_ORT_OPS_H
+#define TRIMTAB_ORT_OPS_H
+
+#include "api.h"
+
+size_t tt_op_count(void);
+const OrtCustomOp* tt_op(size_t i);
+
+extern const OrtCustomOp tt_op_tap, tt_op_linear, tt_op_row;
+
+// Takes the table of cgo/kernels; 1 where its layout is another.
+int tt_use_kernels(const void* table);
+
+// A tensor as a kernel sees it; shape is borrowed from the value.
+typedef struct {
+  void* data;
+  const int64_t* shape;
+  size_t rank;
+} tt_tensor;
+
+OrtStatus* tt_fail(const char* message);
+OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out);
+OrtStatus* tt_output(OrtKernelContext* ctx, size_t index, const int64_t* shape, size_t rank, void** data);
+OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* out);
+
+// Calls shared by all operators' tables.
+int tt_all_required(const OrtCustomOp* op, size_t i);
+int tt_default_memory(const OrtCustomOp* op, size_t i);
+int tt_version_one(const OrtCustomOp* op);
+int tt_any_version(const OrtCustomOp* op);
+const char* tt_cpu(const OrtCustomOp* op);
+int tt_returns_float(const OrtCustomOp* op, size_t i);
+size_t tt_one(const OrtCustomOp* op);
+int tt_zero(const OrtCustomOp* op);
+
+#endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the Go side calls: a handful of functions that each make one or a few calls of the ONNX Runtime API.
+// A function that can fail returns an OrtStatus, NULL for success; tt_status_take turns it into code and text and releases it.
+
+#ifndef TRIMTAB_ORT_SESSION_H
+#define TRIMTAB_ORT_SESSION_H
+
+#include "api.h"
+
+typedef struct OrtSession OrtSession;
+typedef struct OrtIoBinding OrtIoBinding;
+typedef struct OrtRunOptions OrtRunOptions;
+
+// Returns 0, or 1 where the library knows no API version TT_API_VERSION; version points into the library.
+int tt_load(void* get_api_base, const char** version);
+
+// A session's options in plain C; initializers are shared, not copied, and must outlive the session.
+typedef struct {
+  int threads;        // of one operator; 1 makes no pool
+  int optimise;       // GraphOptimizationLevel: 0 none, 1 basic
+  const char* profile;  // prefix of a profile file, or NULL
+  const char* folder;   // where files that the model names are looked for
+  size_t initializers;
+  const char** names;
+  OrtValue** values;
+} tt_options;
+
+OrtStatus* tt_session_create(const void* model, size_t bytes, const tt_options* o, OrtSession** out);
+void tt_session_release(OrtSession* s);
+
+OrtStatus* tt_value_create(void* data, size_t bytes, const int64_t* shape, size_t rank, int type, OrtValue** out);
+void tt_value_release(OrtValue* v);
+
+OrtStatus* tt_binding_create(OrtSession* s, OrtIoBinding** out);
+OrtStatus* tt_bind_input(OrtIoBinding* b, const char* name, OrtValue* v);
+OrtStatus* tt_bind_output(OrtIoBinding* b, const char* name, OrtValue* v);
+void tt_binding_release(OrtIoBinding* b);
+
+OrtStatus* tt_run_options_create(OrtRunOptions** out);
+void tt_run_terminate(OrtRunOptions* r, int on);
+void tt_run_options_release(OrtRunOptions* r);
+
+OrtStatus* tt_run(OrtSession* s, OrtRunOptions* r, OrtIoBinding* b);
+
+// Zeroed memory, 64-byte aligned; pages are not resident before they are used.
+void* tt_alloc(size_t bytes);
+void tt_free(void* p);
+
+// Copies at most size-1 bytes of the message and releases the status; returns the OrtErrorCode.
+int tt_status_take(OrtStatus* st, char* message, size_t size);
+
+#endif

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"errors"
+	"math"
+
+	"github.com/trimtab/trimtab/cgo/ort"
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/models/decoder"
+)
+
+// feed is the memory that passes of one length read and write, bound to one variant. The decode feed of a session is made once and used for every token.
+type feed struct {
+	binding *ort.Binding
+	tokens  int // of a pass
+	rows    int // whose logits are computed: the last ones
+	ids     []int64
+	last    []int32
+	total   []int32
+	gates   []int64
+	coef    [][]float32 // by edit: strength by row
+	numbers [][2]float32Cell
+	logits  []float32
+
+	memory [][]byte
+	values []*ort.Value
+}
+
+// float32Cell is one number in memory that a graph reads.
+type float32Cell []float32
+
+func (c float32Cell) set(v float32) {
+	if c != nil {
+		c[0] = v
+	}
+}
+
+// newFeed allocates and binds everything that a pass of the session's variant needs.
+func (s *Session) newFeed(tokens, rows int) (*feed, error) {
+	f := &feed{tokens: tokens, rows: rows}
+	if err := s.fillFeed(f); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (s *Session) fillFeed(f *feed) (err error) {
+	if f.binding, err = s.variant.session.NewBinding(); err != nil {
+		return err
+	}
+	d := &s.model.file.Description
+	b := &feedBuilder{feed: f}
+	f.ids = ort.Int64s(b.input(decoder.InputIDs, ort.Int64, 1, f.tokens))
+	rows := ort.Int64s(b.input(decoder.InputRows, ort.Int64, f.rows))
+	for i := range rows {
+		rows[i] = int64(f.tokens - f.rows + i)
+	}
+	f.last = ort.Int32s(b.input(decoder.InputLast, ort.Int32, 1))
+	f.total = ort.Int32s(b.input(decoder.InputTotal, ort.Int32))
+	f.logits = ort.Floats(b.output(decoder.OutLogits, ort.Float32, 1, f.rows, d.Vocab))
+	for i := range d.Layers {
+		pastKey, pastValue, key, value := decoder.CacheNames(i)
+		b.share(f.binding.Input, pastKey, s.cache.values[2*i])
+		b.share(f.binding.Input, pastValue, s.cache.values[2*i+1])
+		b.share(f.binding.Output, key, s.cache.values[2*i])
+		b.share(f.binding.Output, value, s.cache.values[2*i+1])
+	}
+	if d.Rope.Dims > 0 {
+		b.share(f.binding.Input, decoder.InputCos, s.rope.values[0])
+		b.share(f.binding.Input, decoder.InputSin, s.rope.values[1])
+	}
+	if n := len(s.program.taps); n > 0 {
+		f.gates = ort.Int64s(b.input(runInput, ort.Int64, 1+n))
+		f.gates[0] = s.identity
+		f.gates = f.gates[1:]
+	}
+	for i, e := range s.program.edits {
+		b.edit(i, e, s.operands[i])
+	}
+	return b.err
+}
+
+// rowsOf returns how many rows a site has in this feed.
+func (f *feed) rowsOf(s hooks.Site) int {
+	if s.Point == hooks.FinalNorm || s.Point == hooks.Logits {
+		return f.rows
+	}
+	return f.tokens
+}
+
+func (f *feed) close() {
+	if f == nil {
+		return
+	}
+	f.binding.Close()
+	for _, v := range f.values {
+		v.Close()
+	}
+	for _, m := range f.memory {
+		ort.Free(m)
+	}
+	f.values, f.memory = nil, nil
+}
+
+// feedBuilder allocates tensors for a feed and keeps the first error.
+type feedBuilder struct {
+	*feed
+	err error
+}
+
+func (b *feedBuilder) tensor(t ort.DType, shape ...int) ([]byte, *ort.Value) {
+	n := t.Size()
+	for _, d := range shape {
+		n *= d
+	}
+	mem, err := ort.Alloc(n)
+	b.err = errors.Join(b.err, err)
+	v, err := ort.NewValue(mem, t, shape...)
+	b.err = errors.Join(b.err, err)
+	b.memory, b.values = append(b.memory, mem), append(b.values, v)
+	return mem, v
+}
+
+func (b *feedBuilder) input(name string, t ort.DType, shape ...int) []byte {
+	mem, v := b.tensor(t, shape...)
+	b.share(b.binding.Input, name, v)
+	return mem
+}
+
+func (b *feedBuilder) output(name string, t ort.DType, shape ...int) []byte {
+	mem, v := b.tensor(t, shape...)
+	b.share(b.binding.Output, name, v)
+	return mem
+}
+
+func (b *feedBuilder) share(bind func(string, *ort.Value) error, name string, v *ort.Value) {
+	if b.err == nil {
+		b.err = bind(name, v)
+	}
+}
+
+// edit binds the inputs that splicer.edit declares for the operation.
+func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
+	b.coef = append(b.coef, ort.Floats(b.input(editInput(i, "c"), ort.Float32, 1, b.rowsOf(e.Site), 1)))
+	var cells [2]float32Cell
+	if e.Op == hooks.Clamp || e.Op == hooks.Rotate {
+		cells[0] = ort.Floats(b.input(editInput(i, "x0"), ort.Float32))
+		cells[1] = ort.Floats(b.input(editInput(i, "x1"), ort.Float32))
+	}
+	b.numbers = append(b.numbers, cells)
+	for j := range o.rows {
+		b.share(b.binding.Input, editInput(i, "v"+digit(j)), o.rows[j])
+		if e.Op != hooks.Add && e.Op != hooks.AddKeepNorm {
+			b.share(b.binding.Input, editInput(i, "u"+digit(j)), o.columns[j])
+		}
+	}
+}
+
+func digit(j int) string { return string(rune('0' + j)) }
+
+// operand is the directions of one edit in memory that graphs read, as rows [width] and as columns [width, 1].
+type operand struct {
+	memory  [][]byte
+	rows    []*ort.Value
+	columns []*ort.Value
+}
+
+func newOperand(e *hooks.Edit) (*operand, error) {
+	o := &operand{}
+	for _, v := range e.Operands() {
+		mem, err := ort.Alloc(4 * len(v))
+		if err != nil {
+			return o, err
+		}
+		copy(ort.Floats(mem), v)
+		o.memory = append(o.memory, mem)
+		row, err := ort.NewValue(mem, ort.Float32, len(v))
+		if err != nil {
+			return o, err
+		}
+		o.rows = append(o.rows, row)
+		column, err := ort.NewValue(mem, ort.Float32, len(v), 1)
+		if err != nil {
+			return o, err
+		}
+		o.columns = append(o.columns, column)
+	}
+	return o, nil
+}
+
+func (o *operand) close() {
+	for i := range o.memory {
+		if i < len(o.rows) {
+			o.rows[i].Close()
+		}
+		if i < len(o.columns) {
+			o.columns[i].Close()
+		}
+		ort.Free(o.memory[i])
+	}
+	*o = operand{}
+}
+
+// setEdit writes an edit's strength into the rows that it selects and its two numbers.
+func (f *feed) setEdit(i int, e *hooks.Edit, first hooks.Row, special []bool) {
+	c := e.Strength.Value()
+	switch e.Op {
+	case hooks.Clamp:
+		f.numbers[i][0].set(e.Low)
+		f.numbers[i][1].set(e.High)
+	case hooks.Rotate:
+		sin, cos := math.Sincos(float64(c) * math.Pi / 180)
+		f.numbers[i][0].set(float32(cos))
+		f.numbers[i][1].set(float32(sin))
+		c = 1
+	}
+	coef := f.coef[i]
+	skipped := f.tokens - len(coef)
+	for r := range coef {
+		row := hooks.Row{Position: first.Position + skipped + r, Phase: first.Phase, Special: special[skipped+r]}
+		coef[r] = 0
+		if e.Where.Selects(row) {
+			coef[r] = c
+		}
+	}
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/trimtab/trimtab/cgo/ort"
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/models"
+	"github.com/trimtab/trimtab/models/chat"
+	"github.com/trimtab/trimtab/models/tokenizer"
+)
+
+// Model is an opened model. Its methods may be called from several goroutines; sessions of one model run at the same time on the same weights.
+type Model struct {
+	file    *models.Model
+	config  Config
+	version string // of ONNX Runtime
+	shape   hooks.Shape
+	store   store
+	rope    ropeTable
+
+	attachments atomic.Uint64 // made so far: each has a number of its own
+
+	variants struct {
+		sync.Mutex
+		built map[string]*variant
+	}
+	open struct {
+		sync.Mutex
+		sessions map[*Session]bool
+		closed   bool
+	}
+}
+
+// Open loads the model at path and builds its untouched graph. Close gives everything back.
+func Open(path string, c Config) (*Model, error) {
+	file, err := models.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{file: file}
+	if err := m.load(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("runtime: open %s: %w", path, err), m.Close())
+	}
+	return m, nil
+}
+
+func (m *Model) load(c Config) (err error) {
+	if m.config, err = c.withDefaults(m.file.Context); err != nil {
+		return err
+	}
+	if m.config.Library == "" {
+		if m.config.Library, err = FindLibrary(); err != nil {
+			return err
+		}
+	}
+	if m.version, err = ort.Load(m.config.Library); err != nil {
+		return err
+	}
+	if err := useKernels(); err != nil {
+		return err
+	}
+	if m.shape, err = shape(m.file); err != nil {
+		return err
+	}
+	m.store = store{held: map[string]*heldWeight{}, threads: m.config.Threads, progress: m.config.Progress}
+	m.rope = ropeTable{rope: &m.file.Rope}
+	m.variants.built = map[string]*variant{}
+	m.open.sessions = map[*Session]bool{}
+	_, err = m.variant(&program{})
+	return err
+}
+
+// Shape describes the model to hooks; it must not be written.
+func (m *Model) Shape() *hooks.Shape { return &m.shape }
+
+// File is the model as it lies on disk; it is closed with m.
+func (m *Model) File() *models.Model { return m.file }
+
+// Tokenizer returns the model's tokenizer, or models.ErrNoTokenizer.
+func (m *Model) Tokenizer() (tokenizer.Tokenizer, error) { return m.file.Tokenizer() }
+
+// Template returns the model's chat template, or models.ErrNoTemplate.
+func (m *Model) Template() (*chat.Template, error) { return m.file.Template() }
+
+// special tells whether a token is markup rather than text; without a tokenizer none is.
+func (m *Model) special(id int32) bool {
+	tok, err := m.file.Tokenizer()
+	return err == nil && tok.Special(id)
+}
+
+// Config returns how the model was opened, defaults filled in.
+func (m *Model) Config() Config { return m.config }
+
+// ORTVersion returns the version of the ONNX Runtime library in use.
+func (m *Model) ORTVersion() string { return m.version }
+
+// Close ends all sessions of the model and frees it; runs that are under way are stopped first. Twice and nil are fine.
+func (m *Model) Close() error {
+	if m == nil {
+		return nil
+	}
+	m.open.Lock()
+	sessions := m.open.sessions
+	m.open.sessions = nil
+	closed := m.open.closed
+	m.open.closed = true
+	m.open.Unlock()
+	if closed {
+		return nil
+	}
+	for s := range sessions {
+		s.Close()
+	}
+	for _, v := range m.variants.built {
+		v.session.Close()
+	}
+	m.store.close()
+	m.rope.close()
+	return m.file.Close()
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"fmt"
+	goruntime "runtime"
+
+	"github.com/trimtab/trimtab/hooks"
+)
+
+// pass is what is under way while a session runs its graph: the rows that taps see, and the first thing that went wrong in one.
+type pass struct {
+	session *Session
+	feed    *feed
+	first   hooks.Row // position and phase of row 0
+	tokens  []int32
+	special []bool
+	err     error
+}
+
+// tapState is a bound tap with the activation that it is handed, made once.
+type tapState struct {
+	tap        *hooks.Tap
+	activation hooks.Activation
+	rows       []bool
+}
+
+func newTapStates(p *program, sh *hooks.Shape) []tapState {
+	out := make([]tapState, len(p.taps))
+	for i, t := range p.taps {
+		out[i] = tapState{tap: t, activation: hooks.Activation{Site: t.Site, Width: sh.Widths[t.Site]}}
+	}
+	return out
+}
+
+// TapError is the end of a run by one of its taps; the session works on.
+type TapError struct {
+	Tap   string
+	Site  hooks.Site
+	Err   error  // what the tap returned, or what it panicked with
+	Stack string // of a panic; "" otherwise
+}
+
+func (e *TapError) Error() string {
+	if e.Stack != "" {
+		return fmt.Sprintf("runtime: tap %s at %s panicked: %v", e.Tap, e.Site, e.Err)
+	}
+	return fmt.Sprintf("runtime: tap %s at %s: %v", e.Tap, e.Site, e.Err)
+}
+
+// Unwrap returns the tap's own error.
+func (e *TapError) Unwrap() error { return e.Err }
+
+// run carries out one pass over tokens, which follow those in the cache. On an error the cache holds what it held before.
+func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
+	p := &s.pass
+	p.feed, p.tokens, p.err = f, tokens, nil
+	p.first = hooks.Row{Position: len(s.past), Phase: phase}
+	p.special = p.special[:0]
+	total := len(s.past) + len(tokens)
+	for i, id := range tokens {
+		f.ids[i] = int64(id)
+		p.special = append(p.special, s.model.special(id))
+	}
+	f.last[0], f.total[0] = int32(total-1), int32(total)
+	for i, e := range s.program.edits {
+		f.setEdit(i, e, p.first, p.special)
+	}
+	for i := range s.taps {
+		f.gates[i] = p.gate(&s.taps[i])
+	}
+	if err := f.binding.Run(s.stopper); err != nil {
+		if p.err != nil {
+			return p.err
+		}
+		return fmt.Errorf("runtime: pass over tokens %d to %d: %w", len(s.past), total-1, err)
+	}
+	state := s.state(phase)
+	for _, id := range tokens {
+		s.past = append(s.past, pastToken{id: id, generated: phase == hooks.Decode, state: state})
+	}
+	return nil
+}
+
+// gate marks the rows that a tap's Where selects and returns 1 where there is one.
+func (p *pass) gate(t *tapState) int64 {
+	n := p.feed.rowsOf(t.tap.Site)
+	skipped := p.feed.tokens - n
+	t.rows = t.rows[:0]
+	open := int64(0)
+	for r := skipped; r < p.feed.tokens; r++ {
+		on := t.tap.Where.Selects(hooks.Row{Position: p.first.Position + r, Phase: p.first.Phase, Special: p.special[r]})
+		t.rows = append(t.rows, on)
+		if on {
+			open = 1
+		}
+	}
+	a := &t.activation
+	a.Phase, a.First, a.Tokens, a.Rows = p.first.Phase, p.first.Position+skipped, p.tokens[skipped:], t.rows
+	return open
+}
+
+// Tap is called by the graph's node of that number. What a tap returns or panics with becomes the error of the run.
+func (p *pass) Tap(tap int, data []float32, _, _ int) (ok bool) {
+	t := &p.session.taps[tap]
+	defer func() {
+		if r := recover(); r != nil {
+			p.err, ok = panicked(t.tap, r), false
+		}
+	}()
+	t.activation.Data = data
+	if err := t.tap.Func(&t.activation); err != nil {
+		p.err = &TapError{Tap: t.tap.Name, Site: t.tap.Site, Err: err}
+		return false
+	}
+	return true
+}
+
+func panicked(t *hooks.Tap, r any) error {
+	err, isError := r.(error)
+	if !isError {
+		err = fmt.Errorf("%v", r)
+	}
+	stack := make([]byte, 16<<10)
+	return &TapError{Tap: t.Name, Site: t.Site, Err: err, Stack: string(stack[:goruntime.Stack(stack, false)])}
+}
+
+// reserve makes room in the cache for n tokens in all, and refuses more than the context holds.
+func (s *Session) reserve(n int) error {
+	if s.cache != nil && n <= s.cache.capacity {
+		return nil
+	}
+	most := s.model.config.Context
+	if n > most {
+		return fmt.Errorf("%w: want room for %d tokens, found %d", ErrContextFull, n, most)
+	}
+	c, err := newCache(&s.model.file.Description, n, most)
+	if err != nil {
+		return err
+	}
+	if s.model.file.Rope.Dims > 0 {
+		if s.rope, err = s.model.rope.upTo(c.capacity); err != nil {
+			c.close()
+			return err
+		}
+	}
+	if s.cache != nil {
+		c.copyFrom(s.cache, len(s.past))
+	}
+	s.dropFeeds()
+	s.cache.close()
+	s.cache = c
+	return nil
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Sampling says how the next token is chosen. The order is llama.cpp's: penalties, top-k, top-p, min-p, temperature. The zero value is greedy.
+type Sampling struct {
+	Temperature      float32 // 0 takes the likeliest token
+	TopK             int     // keep this many; 0 keeps all
+	TopP             float32 // keep the likeliest that together have this probability; 0 and 1 keep all
+	MinP             float32 // drop those below this share of the likeliest; 0 keeps all
+	RepeatPenalty    float32 // divides positive and multiplies negative logits of recent tokens (arXiv 1909.05858); 0 and 1 are off
+	PresencePenalty  float32 // subtracted from logits of recent tokens
+	FrequencyPenalty float32 // subtracted from logits of recent tokens, for each time they occur
+	RepeatLast       int     // how many recent tokens the penalties look at; 0 is 64
+	Seed             uint64  // the same seed gives the same tokens
+}
+
+// Sampler chooses tokens from logits. It belongs to one goroutine.
+type Sampler struct {
+	s          Sampling
+	rng        *rand.Rand
+	recent     []int32 // ring of the last RepeatLast tokens
+	accepted   int
+	sorted     []int32
+	candidates []Candidate // LogProb holds the logit while candidates are narrowed down
+	weights    []float64
+	top        []Candidate
+}
+
+// NewSampler returns a sampler for logits of the given width.
+func NewSampler(s Sampling, vocab int) (*Sampler, error) {
+	for _, f := range []struct {
+		name string
+		v    float32
+		most float32
+	}{
+		{"temperature", s.Temperature, 100},
+		{"top-p", s.TopP, 1},
+		{"min-p", s.MinP, 1},
+		{"repeat penalty", s.RepeatPenalty, 100},
+	} {
+		if !(f.v >= 0 && f.v <= f.most) {
+			return nil, fmt.Errorf("sampling: %s: want between 0 and %g, found %g", f.name, f.most, f.v)
+		}
+	}
+	if s.TopK < 0 || s.RepeatLast < 0 {
+		return nil, fmt.Errorf("sampling: top-k and repeat-last: want at least 0, found %d and %d", s.TopK, s.RepeatLast)
+	}
+	if s.RepeatLast == 0 {
+		s.RepeatLast = 64
+	}
+	out := &Sampler{s: s, rng: rand.New(rand.NewPCG(s.Seed, 0x7472696d746162))}
+	if s.penalises() {
+		out.recent = make([]int32, s.RepeatLast)
+		out.sorted = make([]int32, 0, s.RepeatLast)
+	}
+	if s.Temperature > 0 {
+		out.candidates = make([]Candidate, 0, vocab)
+		out.weights = make([]float64, 0, vocab)
+	}
+	return out, nil
+}
+
+func (s Sampling) penalises() bool {
+	return (s.RepeatPenalty != 0 && s.RepeatPenalty != 1) || s.PresencePenalty != 0 || s.FrequencyPenalty != 0
+}
+
+// Accept tells the penalties which tokens there are already.
+func (s *Sampler) Accept(ids ...int32) {
+	if s.recent == nil {
+		return
+	}
+	for _, id := range ids {
+		s.recent[s.accepted%len(s.recent)] = id
+		s.accepted++
+	}
+}
+
+// Sample chooses a token. It may write into logits.
+func (s *Sampler) Sample(logits []float32) int32 {
+	s.penalise(logits)
+	if s.s.Temperature == 0 {
+		return argmax(logits)
+	}
+	s.narrow(logits)
+	return s.draw()
+}
+
+// SampleWithLogProbs is Sample with the token's log-probability and those of the n likeliest tokens, before penalties and narrowing.
+// What it returns is valid until the next call.
+func (s *Sampler) SampleWithLogProbs(logits []float32, n int) (id int32, logProb float32, top []Candidate) {
+	norm := logSumExp(logits)
+	s.top = largest(s.top[:0], logits, n)
+	for i := range s.top {
+		s.top[i].LogProb = float32(float64(s.top[i].LogProb) - norm)
+	}
+	before := s.s.Temperature == 0 && !s.s.penalises()
+	if before {
+		id = s.top[0].ID
+		return id, s.top[0].LogProb, s.top
+	}
+	raw := slices.Clone(logits)
+	id = s.Sample(logits)
+	return id, float32(float64(raw[id]) - norm), s.top
+}
+
+// penalise applies the penalties to the logits of recent tokens.
+func (s *Sampler) penalise(logits []float32) {
+	if s.recent == nil {
+		return
+	}
+	s.sorted = append(s.sorted[:0], s.recent[:min(s.accepted, len(s.recent))]...)
+	slices.Sort(s.sorted)
+	for i := 0; i < len(s.sorted); {
+		id, n := s.sorted[i], 1
+		for i+n < len(s.sorted) && s.sorted[i+n] == id {
+			n++
+		}
+		s.penaliseOne(&logits[id], float32(n))
+		i += n
+	}
+}
+
+func (s *Sampler) penaliseOne(x *float32, times float32) {
+	if r := s.s.RepeatPenalty; r != 0 && r != 1 {
+		if *x > 0 {
+			*x /= r
+		} else {
+			*x *= r
+		}
+	}
+	*x -= s.s.PresencePenalty + times*s.s.FrequencyPenalty
+}
+
+// negligible is how far below the largest logit a token has no chance in a double: e^-40 is 4e-18.
+const negligible = 40
+
+// narrow leaves in s.candidates those that top-k, top-p and min-p let through, largest first.
+func (s *Sampler) narrow(logits []float32) {
+	if k := s.s.TopK; k > 0 && k < len(logits) {
+		s.candidates = largest(s.candidates[:0], logits, k)
+	} else {
+		s.candidates = above(s.candidates[:0], logits, logits[argmax(logits)]-negligible*max(1, s.s.Temperature))
+	}
+	weights, sum := s.softmax(1)
+	keep := len(weights)
+	if p := float64(s.s.TopP); p > 0 && p < 1 {
+		part := 0.0
+		for i, w := range weights {
+			if part += w; part >= p*sum {
+				keep = i + 1
+				break
+			}
+		}
+	}
+	floor := float64(s.s.MinP) * weights[0]
+	for keep > 1 && weights[keep-1] < floor {
+		keep--
+	}
+	s.candidates = s.candidates[:keep]
+}
+
+// softmax fills s.weights with unnormalised probabilities at a temperature.
+func (s *Sampler) softmax(temperature float32) (weights []float64, sum float64) {
+	s.weights = s.weights[:0]
+	most := s.candidates[0].LogProb
+	for _, c := range s.candidates {
+		w := math.Exp(float64((c.LogProb - most) / temperature))
+		s.weights = append(s.weights, w)
+		sum += w
+	}
+	return s.weights, sum
+}
+
+func (s *Sampler) draw() int32 {
+	weights, sum := s.softmax(s.s.Temperature)
+	at := s.rng.Float64() * sum
+	for i, w := range weights {
+		if at -= w; at < 0 {
+			return s.candidates[i].ID
+		}
+	}
+	return s.candidates[len(s.candidates)-1].ID
+}
+
+// argmax returns the index of the largest value, the first of equals.
+func argmax(x []float32) int32 {
+	best, at := x[0], 0
+	for i, v := range x {
+		if v > best {
+			best, at = v, i
+		}
+	}
+	return int32(at)
+}
+
+// largest appends the n largest values to dst, largest first, of equals the first first.
+func largest(dst []Candidate, x []float32, n int) []Candidate {
+	n = min(n, len(x))
+	for i, v := range x {
+		if len(dst) == n && v <= dst[n-1].LogProb {
+			continue
+		}
+		if len(dst) < n {
+			dst = append(dst, Candidate{})
+		}
+		j := len(dst) - 1
+		for ; j > 0 && dst[j-1].LogProb < v; j-- {
+			dst[j] = dst[j-1]
+		}
+		dst[j] = Candidate{ID: int32(i), LogProb: v}
+	}
+	return dst
+}
+
+// above appends the values over a floor to dst, largest first.
+func above(dst []Candidate, x []float32, floor float32) []Candidate {
+	for i, v := range x {
+		if v > floor {
+			dst = append(dst, Candidate{ID: int32(i), LogProb: v})
+		}
+	}
+	slices.SortFunc(dst, func(a, b Candidate) int {
+		switch {
+		case a.LogProb > b.LogProb:
+			return -1
+		case a.LogProb < b.LogProb:
+			return 1
+		}
+		return int(a.ID - b.ID)
+	})
+	return dst
+}
+
+func logSumExp(x []float32) float64 {
+	most := float64(x[argmax(x)])
+	sum := 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v) - most)
+	}
+	return most + math.Log(sum)
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"fmt"
+
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/models/decoder"
+	"github.com/trimtab/trimtab/models/onnx"
+)
+
+// runInput is the graph input of the taps: the run's identity, then a gate for each tap.
+const runInput = "run"
+
+// editInput names a graph input of edit i: "c" its strength by row, "v0" and "v1" its directions as rows, "u0" and "u1" the same memory as columns,
+// "x0" and "x1" two numbers (the bounds of a clamp, cosine and sine of a rotation).
+func editInput(i int, part string) string { return fmt.Sprintf("edit.%d.%s", i, part) }
+
+// splicer puts the steps of a program into a graph while it is built.
+type splicer struct {
+	program *program
+	edits   int
+	taps    int
+}
+
+// at is decoder.Options.At: every step takes the value that the one before it left.
+func (s *splicer) at(g *onnx.Graph, point string, layer int, value string, width int, rows decoder.Rows) string {
+	for _, st := range s.program.at(site(point, layer)) {
+		if st.edit != nil {
+			value = s.edit(g, st.edit.Op, value, width, rows)
+		} else {
+			value = s.tap(g, value, width, rows)
+		}
+		g.Note(value, onnx.Float, onnx.N(1), onnx.Sym(string(rows)), onnx.N(width))
+	}
+	return value
+}
+
+func site(point string, layer int) hooks.Site {
+	if layer == decoder.Once {
+		return hooks.Once(hooks.Point(point))
+	}
+	return hooks.At(hooks.Point(point), layer)
+}
+
+func (s *splicer) tap(g *onnx.Graph, value string, width int, rows decoder.Rows) string {
+	if s.taps == 0 {
+		g.Input(runInput, onnx.Int64, onnx.Sym("taps"))
+	}
+	s.taps++
+	return g.Add("Tap", "trimtab", []string{value, runInput}, onnx.Attr{Name: "tap", Value: s.taps - 1})
+}
+
+// edit writes the arithmetic of hooks.Op in standard operators. The strength is 0 in rows that the edit leaves alone, which keeps their bits.
+func (s *splicer) edit(g *onnx.Graph, op hooks.Op, h string, width int, rows decoder.Rows) string {
+	e := editNodes{Graph: g, i: s.edits, width: width, h: h}
+	s.edits++
+	e.c = g.Input(editInput(e.i, "c"), onnx.Float, onnx.N(1), onnx.Sym(string(rows)), onnx.N(1))
+	switch op {
+	case hooks.AddKeepNorm:
+		return e.keepNorm()
+	case hooks.Project:
+		return e.remove(e.component(0))
+	case hooks.ProjectPositive:
+		return e.remove(e.op("Relu", e.component(0)))
+	case hooks.Clamp:
+		p := e.component(0)
+		clipped := e.op("Clip", p, e.number("x0"), e.number("x1"))
+		return e.along(h, e.op("Sub", clipped, p), 0)
+	case hooks.Rotate:
+		return e.rotate()
+	}
+	return e.along(h, "", 0)
+}
+
+// editNodes builds the nodes of one edit of the value h.
+type editNodes struct {
+	*onnx.Graph
+	i     int
+	width int
+	h     string
+	c     string
+}
+
+func (e *editNodes) op(name string, inputs ...string) string { return e.Add(name, "", inputs) }
+
+func (e *editNodes) number(part string) string {
+	return e.Input(editInput(e.i, part), onnx.Float)
+}
+
+// component is h·u by row, [1, rows, 1].
+func (e *editNodes) component(direction int) string {
+	u := e.Input(editInput(e.i, fmt.Sprintf("u%d", direction)), onnx.Float, onnx.N(e.width), onnx.N(1))
+	return e.op("MatMul", e.h, u)
+}
+
+// along is h + c · factor · v; an empty factor is 1.
+func (e *editNodes) along(h, factor string, direction int) string {
+	v := e.Input(editInput(e.i, fmt.Sprintf("v%d", direction)), onnx.Float, onnx.N(e.width))
+	c := e.c
+	if factor != "" {
+		c = e.op("Mul", c, factor)
+	}
+	return e.op("Add", h, e.op("Mul", c, v))
+}
+
+// remove is h - c · p · u.
+func (e *editNodes) remove(p string) string { return e.along(e.h, e.op("Neg", p), 0) }
+
+// keepNorm is (h + c v) · |h| / |h + c v|; the floor keeps a zero row zero.
+func (e *editNodes) keepNorm() string {
+	axes := e.Constant("last_axis", onnx.Int64, []byte{255, 255, 255, 255, 255, 255, 255, 255}, onnx.N(1))
+	floor := e.Constant("norm_floor", onnx.Float, []byte{0, 0, 0x80, 0x0d}, onnx.N(1)) // 2^-100
+	moved := e.along(e.h, "", 0)
+	before := e.op("ReduceL2", e.h, axes)
+	after := e.op("Max", e.op("ReduceL2", moved, axes), floor)
+	return e.op("Mul", moved, e.op("Div", before, after))
+}
+
+// rotate is h + c (r cos - p) b1 + c (r sin - q) b2 with p, q the components of h in the plane and r their length; c is 1 or 0.
+func (e *editNodes) rotate() string {
+	p, q := e.component(0), e.component(1)
+	r := e.op("Sqrt", e.op("Add", e.op("Mul", p, p), e.op("Mul", q, q)))
+	turned := e.along(e.h, e.op("Sub", e.op("Mul", r, e.number("x0")), p), 0)
+	return e.along(turned, e.op("Sub", e.op("Mul", r, e.number("x1")), q), 1)
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/trimtab/trimtab/cgo/kernels"
+	"github.com/trimtab/trimtab/cgo/ort"
+	"github.com/trimtab/trimtab/models/decoder"
+	"github.com/trimtab/trimtab/models/quant"
+)
+
+// store holds the weights of a model in the forms that graphs want, each once, whatever the number of variants that share it.
+type store struct {
+	mu       sync.Mutex
+	held     map[string]*heldWeight
+	threads  int
+	progress func(done, total int64)
+}
+
+type heldWeight struct {
+	memory []byte
+	value  *ort.Value
+}
+
+// supply returns the tensors for the given weights, preparing those that are not held yet.
+func (s *store) supply(weights []decoder.Weight) (map[string]*ort.Value, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	missing := make([]decoder.Weight, 0, len(weights))
+	for _, w := range weights {
+		if s.held[w.Name] == nil {
+			missing = append(missing, w)
+		}
+	}
+	if err := s.prepare(missing); err != nil {
+		return nil, err
+	}
+	out := make(map[string]*ort.Value, len(weights))
+	for _, w := range weights {
+		out[w.Name] = s.held[w.Name].value
+	}
+	return out, nil
+}
+
+// prepare brings weights into memory, several at a time.
+func (s *store) prepare(weights []decoder.Weight) error {
+	var total, done int64
+	for i := range weights {
+		total += stored(&weights[i])
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	next := 0
+	take := func() *decoder.Weight {
+		mu.Lock()
+		defer mu.Unlock()
+		if next == len(weights) || first != nil {
+			return nil
+		}
+		next++
+		return &weights[next-1]
+	}
+	finish := func(w *decoder.Weight, h *heldWeight, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && first == nil {
+			first = fmt.Errorf("runtime: prepare weight %s: %w", w.Name, err)
+		}
+		if h != nil {
+			s.held[w.Name] = h
+		}
+		done += stored(w)
+		if s.progress != nil {
+			s.progress(done, total)
+		}
+	}
+	for range s.threads {
+		wg.Go(func() {
+			for w := take(); w != nil; w = take() {
+				h, err := bring(w)
+				finish(w, h, err)
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+func stored(w *decoder.Weight) int64 {
+	var n int64
+	for i := range w.Pieces {
+		n += int64(len(w.Pieces[i].Data))
+	}
+	return n
+}
+
+// bring makes one weight ready in its form.
+func bring(w *decoder.Weight) (*heldWeight, error) {
+	if w.Form == decoder.Packed {
+		return bringPacked(w)
+	}
+	memory, err := kernels.Alloc(4 * w.Rows * w.Cols)
+	if err != nil {
+		return nil, err
+	}
+	h := &heldWeight{memory: memory}
+	if err := transpose(ort.Floats(memory), w); err != nil {
+		h.free()
+		return nil, err
+	}
+	h.value, err = ort.NewValue(memory, ort.Float32, w.Cols, w.Rows)
+	return h, err
+}
+
+func bringPacked(w *decoder.Weight) (*heldWeight, error) {
+	memory, err := kernels.Alloc(w.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	h := &heldWeight{memory: memory}
+	pieces := make([]kernels.Piece, len(w.Pieces))
+	for i := range w.Pieces {
+		pieces[i] = kernels.Piece{Data: w.Pieces[i].Data, Rows: w.Pieces[i].Rows()}
+	}
+	packed := kernels.Weight{Type: kernels.Type(w.Type()), Rows: w.Rows, Cols: w.Cols, Data: memory}
+	if err := kernels.Pack(packed, pieces...); err != nil {
+		h.free()
+		return nil, err
+	}
+	h.value, err = ort.NewValue(memory, ort.Uint8, w.Bytes)
+	return h, err
+}
+
+// transpose expands the stacked rows of w into dst as [cols, rows], 16 rows at a time so that both sides stay in the processor's cache.
+func transpose(dst []float32, w *decoder.Weight) error {
+	const block = 16
+	buf := make([]float32, block*w.Cols)
+	row := 0
+	for i := range w.Pieces {
+		p := &w.Pieces[i]
+		size, err := quant.Bytes(p.Type, w.Cols)
+		if err != nil {
+			return err
+		}
+		for from := 0; from < p.Rows(); from += block {
+			n := min(block, p.Rows()-from)
+			if err := quant.Dequantize(buf[:n*w.Cols], p.Type, p.Data[from*size:(from+n)*size]); err != nil {
+				return err
+			}
+			scatter(dst[row:], buf, n, w.Cols, w.Rows)
+			row += n
+		}
+	}
+	return nil
+}
+
+// scatter writes n rows of src as columns of dst, whose rows are stride apart.
+func scatter(dst, src []float32, n, cols, stride int) {
+	for c := range cols {
+		line := dst[c*stride : c*stride+n]
+		for r := range line {
+			line[r] = src[r*cols+c]
+		}
+	}
+}
+
+func (h *heldWeight) free() {
+	h.value.Close()
+	kernels.Free(h.memory)
+}
+
+// close frees every weight; no session may run any more.
+func (s *store) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.held {
+		h.free()
+	}
+	clear(s.held)
+}
+
+// packedBytes tells the graph's builder which matrices run from their stored blocks.
+func packedBytes(t quant.Type, rows, cols int) int {
+	return kernels.PackedBytes(kernels.Type(t), rows, cols)
+}
+
+func useKernels() error { return ort.UseKernels(unsafe.Pointer(kernels.Table())) }

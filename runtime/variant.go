@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/trimtab/trimtab/cgo/ort"
+	"github.com/trimtab/trimtab/models/decoder"
+	"github.com/trimtab/trimtab/models/onnx"
+)
+
+// variant is the model's graph with places for the steps of one signature, ready to run. Many sessions may run it at once.
+type variant struct {
+	signature string
+	session   *ort.Session
+}
+
+// variant returns the graph for a program, building it at the first use. The weights are those of every other variant.
+func (m *Model) variant(p *program) (*variant, error) {
+	m.variants.Lock()
+	defer m.variants.Unlock()
+	key := p.signature()
+	if v := m.variants.built[key]; v != nil {
+		return v, nil
+	}
+	v, err := m.build(p)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: build graph [%s]: %w", key, err)
+	}
+	v.signature = key
+	m.variants.built[key] = v
+	return v, nil
+}
+
+func (m *Model) build(p *program) (*variant, error) {
+	o := decoder.Options{}
+	if m.config.Quant == Keep {
+		o.PackedBytes = packedBytes
+	}
+	if len(p.steps) > 0 {
+		s := splicer{program: p}
+		o.At = s.at
+	}
+	g, err := decoder.Build(&m.file.Description, m.file, o)
+	if err != nil {
+		return nil, err
+	}
+	values, err := m.store.supply(g.Weights)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := placeholderFolder()
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	session, err := ort.NewSession(g.Marshal(), ort.Options{Threads: m.config.Threads, Initializers: values, Folder: folder, Profile: m.config.Profile})
+	if err != nil {
+		return nil, err
+	}
+	return &variant{session: session}, nil
+}
+
+// placeholderFolder makes a folder with the empty file that ONNX Runtime wants to see where weights are supplied.
+func placeholderFolder() (string, error) {
+	dir, err := os.MkdirTemp("", "trimtab")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(filepath.Join(dir, onnx.SuppliedFile), nil, 0o600)
+}

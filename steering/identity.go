@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steering
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/trimtab/trimtab/hooks"
+)
+
+// MismatchError says that a vector was measured on another model than the one it is attached to.
+type MismatchError struct {
+	Vector string // the vector's name
+	Model  string // the model it was attached to
+	Reason string // what differs, with both values
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("steering: vector %s does not belong to model %s: %s", e.Vector, e.Model, e.Reason)
+}
+
+// setHint keeps what a file says of the architecture it was measured on, and warns where that cannot be compared with a model's.
+func (v *Vector) setHint(hint string) {
+	switch {
+	case hint == "" || strings.EqualFold(hint, "unknown"):
+		v.warn("the file does not say which architecture it was measured on; only widths are checked")
+		return
+	case strings.Contains(hint, "/"):
+		v.warn("model_hint %q names a model, not an architecture; only widths are checked", hint)
+	}
+	v.Hint = hint
+}
+
+// checkModel compares what the vector says of its origin with the model's shape; widths are for hooks.Edit.Check to compare, site by site.
+func (v *Vector) checkModel(sh *hooks.Shape) error {
+	if v.Hint == "" || sh.Family == "" || strings.Contains(v.Hint, "/") {
+		return nil
+	}
+	if architecture(v.Hint) == architecture(sh.Family) {
+		return nil
+	}
+	return &MismatchError{Vector: v.Name, Model: sh.Model, Reason: fmt.Sprintf(
+		"it was measured on architecture %q, the model's is %q", v.Hint, sh.Family)}
+}
+
+// architecture maps the names that Hugging Face (model_type), GGUF (general.architecture) and people have for one architecture to one name.
+// GGUF files call Mistral, Mixtral and SmolLM models llama, so those cannot be told apart.
+func architecture(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, name)
+	switch plain {
+	case "llama2", "llama3", "llama31", "llama32", "llama33", "codellama", "tinyllama", "smollm", "smollm2", "mistral", "mixtral":
+		return "llama"
+	case "qwen25":
+		return "qwen2"
+	case "gemma2text", "gemma3text", "gemma3ntext":
+		return strings.TrimSuffix(plain, "text")
+	case "pythia":
+		return "gptneox"
+	case "phi35":
+		return "phi3"
+	}
+	return plain
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steering
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/trimtab/trimtab/hooks"
+)
+
+// Kind is what a spec does with its directions: the word before the colon.
+type Kind string
+
+// The kinds of the grammar in the package comment.
+const (
+	KindVector          Kind = "vector"   // hooks.Add, or what the file itself asks for
+	KindNorm            Kind = "norm"     // hooks.AddKeepNorm
+	KindProject         Kind = "project"  // hooks.Project
+	KindProjectPositive Kind = "project+" // hooks.ProjectPositive
+	KindClamp           Kind = "clamp"    // hooks.Clamp
+	KindRotate          Kind = "rotate"   // hooks.Rotate
+)
+
+// Kinds returns every kind that Parse knows, in the order in which the grammar lists them.
+func Kinds() []Kind {
+	return []Kind{KindVector, KindNorm, KindProject, KindProjectPositive, KindClamp, KindRotate}
+}
+
+// op returns the operation a kind stands for; the names of both are the same.
+func (k Kind) op() (hooks.Op, bool) {
+	for op := hooks.Add; op <= hooks.Rotate; op++ {
+		if op.String() == string(k) {
+			return op, true
+		}
+	}
+	return 0, false
+}
+
+// Source names the file of a spec.
+type Source struct {
+	Path   string
+	Family string // what follows the colon: a family of tensors or one tensor; empty where the file leaves no choice
+}
+
+// String writes the source as the grammar reads it, in quotes where the path needs them.
+func (s Source) String() string {
+	out := quote(s.Path)
+	if s.Family != "" {
+		out += ":" + quote(s.Family)
+	}
+	return out
+}
+
+// Spec is one parsed line of the grammar; it has not seen any file or model yet.
+type Spec struct {
+	Kind      Kind
+	Sources   []Source    // one, for rotate two
+	Strength  *float32    // nil where the spec gives none: the file's own default, else 1; degrees for rotate
+	Low, High float32     // bounds of clamp
+	Sites     string      // list for hooks.Shape.Select; empty: each direction's own block
+	Where     hooks.Where // rows
+}
+
+// String prints the canonical form, which Parse reads back to an equal Spec.
+func (s *Spec) String() string {
+	var b strings.Builder
+	b.WriteString(string(s.Kind) + ":")
+	for i, src := range s.Sources {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(src.String())
+	}
+	switch {
+	case s.Strength != nil && s.Kind == KindRotate:
+		b.WriteString("=" + number(*s.Strength))
+	case s.Strength != nil:
+		b.WriteString("*" + number(*s.Strength))
+	}
+	if s.Kind == KindClamp {
+		b.WriteString("=" + number(s.Low) + ".." + number(s.High))
+	}
+	if s.Sites != "" {
+		b.WriteString("@" + s.Sites)
+	}
+	return b.String() + s.Where.String()
+}
+
+// SpecError says where in a spec the reader stopped and what it wanted there.
+type SpecError struct {
+	Spec   string
+	Column int // of the first character in question, counted from 1
+	Want   string
+	Got    string
+}
+
+func (e *SpecError) Error() string {
+	return fmt.Sprintf("steering: spec %q: column %d: want %s, found %s", e.Spec, e.Column, e.Want, e.Got)
+}
+
+func number(f float32) string { return strconv.FormatFloat(float64(f), 'g', -1, 32) }
