@@ -32,6 +32,9 @@ func (e *Edit) Tap() Tap {
 
 // apply carries the edit out on one row in double precision.
 func (e *Edit) apply(h []float32, ops [][]float32, c float64) {
+	if c == 0 && e.Op != Rotate {
+		return
+	}
 	u := ops[0]
 	switch e.Op {
 	case Add:

@@ -119,6 +119,9 @@ func (sh *Shape) layerRange(part, layers string) (lo, hi int, err error) {
 	if layers == "*" {
 		return 0, sh.Layers - 1, nil
 	}
+	if layers == "" {
+		return 0, 0, fmt.Errorf("hooks: sites %q: want layers as 7, 10-20 or *, found none", part)
+	}
 	first, last := layers, layers
 	if i := strings.Index(layers[1:], "-"); i >= 0 {
 		first, last = layers[:i+1], layers[i+2:]

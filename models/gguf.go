@@ -36,6 +36,9 @@ func (s ggufSource) Tensor(name string) (decoder.Tensor, bool) {
 	return decoder.Tensor{Name: t.Name, Type: t.Type, Shape: t.Shape, Data: t.Data}, ok
 }
 
+// Release implements decoder.Releaser.
+func (s ggufSource) Release(data []byte) { s.file.Release(data) }
+
 func openGGUF(path string) (*Model, error) {
 	f, err := gguf.Open(path)
 	if err != nil {

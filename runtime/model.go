@@ -12,6 +12,7 @@ import (
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models"
 	"github.com/trimtab/trimtab/models/chat"
+	"github.com/trimtab/trimtab/models/decoder"
 	"github.com/trimtab/trimtab/models/tokenizer"
 )
 
@@ -65,10 +66,13 @@ func (m *Model) load(c Config) (err error) {
 	if err := useKernels(); err != nil {
 		return err
 	}
-	if m.shape, err = shape(m.file); err != nil {
+	if m.shape, err = Describe(m.file); err != nil {
 		return err
 	}
-	m.store = store{held: map[string]*heldWeight{}, threads: m.config.Threads, progress: m.config.Progress}
+	m.store = store{held: map[string]*heldWeight{}, threads: m.config.Threads, progress: m.config.Progress, release: func([]byte) {}}
+	if r, ok := m.file.Source.(decoder.Releaser); ok {
+		m.store.release = r.Release
+	}
 	m.rope = ropeTable{rope: &m.file.Rope}
 	m.variants.built = map[string]*variant{}
 	m.open.sessions = map[*Session]bool{}

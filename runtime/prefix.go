@@ -52,3 +52,10 @@ func (s *Session) keep(tokens []int32) int {
 	s.past = s.past[:n]
 	return n
 }
+
+// Forget empties the cache: the next generation runs its whole prompt. It waits for a pass that is under way.
+func (s *Session) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.past = s.past[:0]
+}

@@ -11,8 +11,8 @@ import (
 	"github.com/trimtab/trimtab/models/onnx"
 )
 
-// shape asks the builder itself which sites the model's graph has: it builds the graph once, without weights in memory, and listens.
-func shape(f *models.Model) (hooks.Shape, error) {
+// Describe returns the shape of a model that lies on disk, without loading it: the graph's builder itself is asked which sites it makes.
+func Describe(f *models.Model) (hooks.Shape, error) {
 	sh := hooks.Shape{
 		Model: f.Name, Family: f.Family, Layers: f.Layers, Width: f.Width, Heads: f.Heads, Vocab: f.Vocab, Context: f.Context,
 		Widths: map[hooks.Site]int{}, Missing: map[hooks.Site]string{},

@@ -19,6 +19,7 @@ type store struct {
 	held     map[string]*heldWeight
 	threads  int
 	progress func(done, total int64)
+	release  func(data []byte) // called with stored tensors that are in memory in another form now
 }
 
 type heldWeight struct {
@@ -83,6 +84,9 @@ func (s *store) prepare(weights []decoder.Weight) error {
 		wg.Go(func() {
 			for w := take(); w != nil; w = take() {
 				h, err := bring(w)
+				for i := range w.Pieces {
+					s.release(w.Pieces[i].Data)
+				}
 				finish(w, h, err)
 			}
 		})
@@ -190,3 +194,6 @@ func packedBytes(t quant.Type, rows, cols int) int {
 }
 
 func useKernels() error { return ort.UseKernels(unsafe.Pointer(kernels.Table())) }
+
+// KernelISA names the instruction set that the project's own kernels use on this processor.
+func KernelISA() string { return kernels.ISA() }

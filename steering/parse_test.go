@@ -73,6 +73,7 @@ func parseCases() []parseCase {
 		{"rotate with quotes", `rotate:"a,b.gguf","c,d.gguf"=-30`, Spec{
 			Kind: KindRotate, Sources: []Source{{"a,b.gguf", ""}, {"c,d.gguf", ""}}, Strength: ptr(-30),
 		}, ""},
+		{"slash in a family", `vector:v:"a/b"`, Spec{Kind: KindVector, Sources: one("v", "a/b")}, ""},
 		{"unicode", "vector:glück.gguf*2", Spec{Kind: KindVector, Sources: one("glück.gguf", ""), Strength: ptr(2)}, ""},
 	}
 }

@@ -7,9 +7,12 @@ import (
 	"strings"
 )
 
-// quote puts a name in double quotes where a part of it could be read as grammar.
-func quote(name string) string {
-	if !strings.ContainsAny(name, `*@=[]:,"`) && name == strings.TrimSpace(name) {
+// markers are the characters that may mean something to the grammar.
+const markers = `*@=[]:,"`
+
+// quote puts a name in double quotes where it has one of some characters, or spaces around it.
+func quote(name, chars string) string {
+	if !strings.ContainsAny(name, chars) && name == strings.TrimSpace(name) {
 		return name
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`

@@ -46,9 +46,9 @@ type Source struct {
 
 // String writes the source as the grammar reads it, in quotes where the path needs them.
 func (s Source) String() string {
-	out := quote(s.Path)
+	out := quote(s.Path, markers)
 	if s.Family != "" {
-		out += ":" + quote(s.Family)
+		out += ":" + quote(s.Family, markers+`/\`) // a bare slash would hide the colon before it
 	}
 	return out
 }

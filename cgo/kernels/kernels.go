@@ -96,13 +96,17 @@ func Linear(y, x []float32, w Weight, m int, scratch []byte, threads int) error 
 	if rc := C.tt_quantise(C.int(w.Type), (*C.float)(&x[0]), C.size_t(w.Cols), C.int(m), C.int(w.Cols), unsafe.Pointer(&scratch[0])); rc != 0 {
 		return result("quantise", rc)
 	}
-	tiles := Tiles(w.Rows)
 	if threads <= 1 {
-		return linear(y, w, m, scratch, 0, tiles)
+		return linear(y, w, m, scratch, 0, Tiles(w.Rows))
 	}
+	return linearThreads(y, w, m, scratch, threads)
+}
+
+func linearThreads(y []float32, w Weight, m int, scratch []byte, threads int) error {
 	var wg sync.WaitGroup
+	tiles := Tiles(w.Rows)
 	for i := 1; i < threads; i++ {
-		wg.Go(func() { _ = linear(y, w, m, scratch, tiles*i/threads, tiles*(i+1)/threads) }) // checked above: cannot fail
+		wg.Go(func() { _ = linear(y, w, m, scratch, tiles*i/threads, tiles*(i+1)/threads) }) // as the one below: checked already
 	}
 	err := linear(y, w, m, scratch, 0, tiles/threads)
 	wg.Wait()

@@ -110,8 +110,9 @@ INLINE __m512 add_scaled(__m512 y, __m512 a, __m512 b) {
     return y;
 }
 
-INLINE __m512 add_scaled_by(__m512 y, __m512 a, const float *p) {
-    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(y) : "v"(a), "m"(*p));
+// y += a * the record's sum of inputs
+INLINE __m512 add_sum(__m512 y, __m512 a, const struct tt_record *rec, int g) {
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(y) : "v"(a), "m"(rec->sum[g]));
     return y;
 }
 
@@ -136,7 +137,7 @@ INLINE void add_records(const struct tt_format *f, const struct block *w, const 
             __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[k]), _mm512_set1_ps(rec[k]->dx));
             y[k] = add_scaled(y[k], w->scale[g], sum);
             if (!f->offset)
-                y[k] = add_scaled_by(y[k], w->min[g], &rec[k]->sum[g]);
+                y[k] = add_sum(y[k], w->min[g], rec[k], g);
         }
     }
 }

@@ -86,7 +86,7 @@ struct tt_record {
         float sum[2];
     };
     float pad;
-};
+} __attribute__((packed)); // scratch may lie at any address
 
 // Below this largest value of 32 inputs 127/max would overflow: they count as zeros.
 #define TT_TINY 0x1p-120f

@@ -133,6 +133,12 @@ INLINE size_t next_block(const struct tt_product *p, const struct tt_format *f, 
     return p->blocks > 1 ? tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0) : 0;
 }
 
+// Asks for weights some blocks ahead: the processor's own prefetcher does not keep up with one stream and much work.
+INLINE void fetch(const uint8_t *w, int bytes) {
+    for (int k = 0; k < bytes; k += 64)
+        _mm_prefetch((const char *)w + k, _MM_HINT_T0);
+}
+
 // mr input rows from row i on, all of one group, with half h of tile t.
 INLINE void half_rows(const struct tt_format *f, int mr, const struct tt_product *p, int t, int h, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
@@ -148,6 +154,8 @@ INLINE void half_rows(const struct tt_format *f, int mr, const struct tt_product
             unpack_super(f, w, h, &s);
             w += f->super;
         }
+        if (i == 0 && h == 0)
+            fetch(w + 8192, f->bytes);
         unpack(f, &s, w, h, &half);
 #pragma GCC unroll 4
         for (int k = 0; k < mr; k++)

@@ -23,17 +23,20 @@ type File struct {
 
 // Open maps the file at path, or reads it whole on systems without mmap. An empty file has no bytes and is no error.
 func Open(path string) (*File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // asked before opening: opening a pipe waits for its writer
+		return nil, &os.PathError{Op: "map", Path: path, Err: fmt.Errorf("want a regular file, found %s", info.Mode())}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // a mapping outlives its descriptor
-	info, err := f.Stat()
-	if err != nil {
+	if info, err = f.Stat(); err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &os.PathError{Op: "map", Path: path, Err: fmt.Errorf("want a regular file, found %s", info.Mode().Type())}
 	}
 	if info.Size() == 0 {
 		return &File{}, nil

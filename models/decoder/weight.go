@@ -32,6 +32,11 @@ type Source interface {
 	Tensor(name string) (Tensor, bool)
 }
 
+// Releaser is implemented by sources whose tensors lie in mapped files: Release says that a tensor's data will hardly be read again.
+type Releaser interface {
+	Release(data []byte)
+}
+
 // Form is how a weight stands in memory when the graph runs.
 type Form uint8
 

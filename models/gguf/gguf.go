@@ -3,12 +3,13 @@
 // Package gguf reads and writes GGUF files: named metadata and named tensors in ggml's block types.
 //
 // [Open] maps a file and returns a [File]: its [Meta] answers for the metadata, its Tensors lie in file order, each a
-// [Tensor] whose Data is borrowed from the mapping until Close. [Write] makes a file of [Pair] values and tensors. The format is that of
-// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
+// [Tensor] whose Data is borrowed from the mapping until Close. [Write] makes a file of [Pair] values and tensors. The
+// format is that of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
 //
 // Every number in a file is checked against the bytes that are left before it is believed, so a hostile file costs no
 // more memory than a small multiple of its own size; what is wrong is reported as a [*FormatError]. Values are not
-// looked at: a NaN is not a reader's matter.
+// looked at: a NaN is not a reader's matter. Keys and names must be UTF-8; strings among the values are returned as they
+// are. A file must not be shortened in place while it is open; [Write] never does that.
 package gguf
 
 import (

@@ -99,6 +99,9 @@ func TestRoundTrip(t *testing.T) {
 			if v, err := f.Float32("matrix", 2, -1); err != nil || !slices.Equal(v, []float32{1, 2, 3, 4, 5, 6}) {
 				t.Errorf("Float32(matrix) = %v, %v", v, err)
 			}
+			if _, err := f.Float32("ids"); err == nil || !strings.Contains(err.Error(), `tensor "ids": quant: I32: want a type with float values`) {
+				t.Errorf("Float32(ids) = %v, want an error about its type", err)
+			}
 			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -124,6 +127,7 @@ func TestGetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := open(t, path).Meta
+	u32, i64 := uint32(math.MaxUint32), int64(math.MinInt64) // variables, so that this compiles where int has 32 bits
 	for name, c := range map[string]struct {
 		get  func() (any, error)
 		want any
@@ -134,9 +138,9 @@ func TestGetters(t *testing.T) {
 		"int from i8":          {func() (any, error) { return m.Int("i8") }, -128, ""},
 		"int from u16":         {func() (any, error) { return m.Int("u16") }, 65535, ""},
 		"int from i16":         {func() (any, error) { return m.Int("i16") }, -32768, ""},
-		"int from u32":         {func() (any, error) { return m.Int("u32") }, math.MaxUint32, ""},
+		"int from u32":         {func() (any, error) { return m.Int("u32") }, int(u32), ""},
 		"int from i32":         {func() (any, error) { return m.Int("i32") }, math.MinInt32, ""},
-		"int from i64":         {func() (any, error) { return m.Int("i64") }, math.MinInt64, ""},
+		"int from i64":         {func() (any, error) { return m.Int("i64") }, int(i64), ""},
 		"int from huge u64":    {func() (any, error) { return m.Int("u64") }, 0, `key "u64": want integer in range, found 18446744073709551615`},
 		"int from float":       {func() (any, error) { return m.Int("f32") }, 0, `key "f32": want integer, found float32`},
 		"int from bool":        {func() (any, error) { return m.Int("true") }, 0, `key "true": want integer, found bool`},
@@ -203,8 +207,9 @@ func TestWriteRefuses(t *testing.T) {
 		"mixed list":          {meta: []Pair{{"k", []any{"x"}}}, want: "want arrays in an array of arrays, found string"},
 		"key twice":           {meta: []Pair{{"k", "a"}, {"k", "b"}}, want: `key "k": want a new name`},
 		"empty key":           {meta: []Pair{{"", "a"}}, want: "want a new name"},
-		"int alignment":       {meta: []Pair{{alignmentKey, int32(32)}}, want: "want a uint32 that is a power of two, found int32 32"},
+		"int alignment":       {meta: []Pair{{alignmentKey, int32(32)}}, want: "found int32 32"},
 		"alignment 24":        {meta: []Pair{{alignmentKey, uint32(24)}}, want: "power of two"},
+		"alignment of 1 GiB":  {meta: []Pair{{alignmentKey, uint32(1 << 30)}}, want: "power of two up to 1048576, found uint32 1073741824"},
 		"tensor twice":        {tensors: []Tensor{f32(4), f32(4)}, want: `tensor "t": want a new name`},
 		"wrong shape":         {tensors: []Tensor{f32(5)}, want: `tensor "t": want 20 bytes in whole rows of F32 [5], found 16`},
 		"negative shape":      {tensors: []Tensor{f32(-2, -2)}, want: "lengths of 0 and more"},
@@ -437,6 +442,13 @@ func TestSmolLM2(t *testing.T) {
 	}
 	if _, ok := f.Tensor("output.weight"); ok {
 		t.Error("Tensor(output.weight) is there, want none: the head is tied")
+	}
+}
+
+func TestWriteToNowhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "no", "x.gguf")
+	if err := Write(path, nil, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "gguf: ") {
+		t.Errorf("Write into a folder that is not there = %v", err)
 	}
 }
 

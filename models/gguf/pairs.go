@@ -44,7 +44,7 @@ func (c *cursor) pairs(m *Meta, n int) {
 func (c *cursor) kind(what string) Kind {
 	at := c.off
 	k := Kind(c.u32(what))
-	if int(k) >= len(kinds) {
+	if !k.known() {
 		c.failAt(at, what, "a value of kind 0 to 12", k.String())
 		return 0
 	}

@@ -37,9 +37,12 @@ var kinds = [...]struct {
 	Uint64: {"uint64", 8}, Int64: {"int64", 8}, Float64: {"float64", 8},
 }
 
+// known compares as Kind: as an int, where that has 32 bits, a large number would be negative.
+func (k Kind) known() bool { return k < Kind(len(kinds)) }
+
 // String returns Go's name of the type.
 func (k Kind) String() string {
-	if int(k) >= len(kinds) {
+	if !k.known() {
 		return fmt.Sprintf("kind %d", uint32(k))
 	}
 	return kinds[k].name

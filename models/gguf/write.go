@@ -20,6 +20,10 @@ type Pair struct {
 	Value any
 }
 
+// maxWriteAlignment bounds the padding that is written, which metadata copied from a hostile file would otherwise make
+// gigabytes of. Reading a larger alignment costs nothing and is allowed.
+const maxWriteAlignment = 1 << 20
+
 // Float32Tensor packs values, copied, for [Write], which checks the shape against their number.
 func Float32Tensor(name string, values []float32, shape ...int) Tensor {
 	data := make([]byte, 0, 4*len(values))
@@ -30,7 +34,8 @@ func Float32Tensor(name string, values []float32, shape ...int) Tensor {
 }
 
 // Write puts metadata and tensors, in the order given, into a version 3 file at path, which appears whole or not at all.
-// Tensor data is aligned to general.alignment when that is among the pairs, else to 32 bytes, and streamed.
+// Tensor data is aligned to general.alignment (at most 1 MiB) when that is among the pairs, else to 32 bytes, and
+// streamed.
 func Write(path string, meta []Pair, tensors []Tensor) error {
 	e := &encoder{path: path, align: defaultAlignment}
 	text := e.header(meta, tensors)
@@ -114,8 +119,8 @@ func (e *encoder) header(meta []Pair, tensors []Tensor) []byte {
 func (e *encoder) pair(p Pair) {
 	if p.Key == alignmentKey {
 		n, ok := p.Value.(uint32) // the kind that every reader expects
-		if !ok || n == 0 || n&(n-1) != 0 || n > math.MaxInt32 {
-			e.fail("key "+alignmentKey, "a uint32 that is a power of two", fmt.Sprintf("%T %v", p.Value, p.Value))
+		if !ok || n == 0 || n&(n-1) != 0 || n > maxWriteAlignment {
+			e.fail("key "+alignmentKey, fmt.Sprintf("a uint32 that is a power of two up to %d", maxWriteAlignment), fmt.Sprintf("%T %v", p.Value, p.Value))
 			return
 		}
 		e.align = int(n)

@@ -102,7 +102,7 @@ var layouts = [...]layout{
 }
 
 // Known reports whether the size of the type's blocks is known, so that a tensor of it can be found in a file.
-func (t Type) Known() bool { return int(t) < len(layouts) && layouts[t].elements > 0 }
+func (t Type) Known() bool { return t < Type(len(layouts)) && layouts[t].elements > 0 }
 
 // String returns ggml's name, such as Q4_1, or "type 33" for a number that is not known.
 func (t Type) String() string {

@@ -3,15 +3,10 @@
 package safetensors
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 )
 
@@ -23,22 +18,15 @@ const (
 )
 
 // span is where a tensor says its data lies, counted from the end of the header.
-type span struct{ begin, end uint64 }
+type span struct{ begin, end int }
 
-// header decodes a file's JSON header. The first error stays in err, and every step after it does nothing.
+// header collects what a file's header says.
 type header struct {
-	path     string
-	dec      *json.Decoder
-	err      error
+	scanner
+	names    map[string]bool // of tensors
 	metadata map[string]string
 	tensors  []Tensor
 	spans    []span
-}
-
-func (h *header) fail(what, want, found string) {
-	if h.err == nil {
-		h.err = &FormatError{Path: h.path, Offset: 8 + h.dec.InputOffset(), What: what, Want: want, Found: found}
-	}
 }
 
 // parse reads a whole file from memory; path is for errors only. Tensors come in the order of their data.
@@ -47,11 +35,10 @@ func parse(path string, data []byte) (map[string]string, []Tensor, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h := &header{path: path, dec: json.NewDecoder(bytes.NewReader(text))}
-	h.dec.UseNumber()
+	h := &header{scanner: scanner{path: path, text: text}, names: map[string]bool{}}
 	h.object("header", h.entry)
-	if _, err := h.dec.Token(); h.err == nil && !errors.Is(err, io.EOF) {
-		h.fail("header", "spaces behind the object", "something else")
+	if h.next() != 0 || h.off < len(text) {
+		h.fail("header", "spaces behind the object", h.here())
 	}
 	if h.err != nil {
 		return nil, nil, h.err
@@ -84,90 +71,54 @@ func split(path string, data []byte) (text, rest []byte, err error) {
 	return text, rest, nil
 }
 
-// token reads one JSON token.
-func (h *header) token(what string) json.Token {
-	if h.err != nil {
-		return nil
-	}
-	t, err := h.dec.Token()
-	if err != nil {
-		h.fail(what, "JSON", err.Error())
-	}
-	return t
-}
-
-// object reads an object and calls each with every key, before its value; a key that comes twice is an error.
-func (h *header) object(what string, each func(key string)) {
-	if t := h.token(what); t != json.Delim('{') {
-		h.fail(what, "an object", fmt.Sprint(t))
-	}
-	seen := map[string]bool{}
-	for h.err == nil && h.dec.More() {
-		key, _ := h.token(what).(string)
-		if seen[key] {
-			h.fail(what, "each key once", fmt.Sprintf("%q twice", key))
-		}
-		seen[key] = true
-		each(key)
-	}
-	h.token(what)
-}
-
-// text reads a string.
-func (h *header) text(what string) string {
-	t := h.token(what)
-	s, ok := t.(string)
-	if !ok {
-		h.fail(what, "a string", fmt.Sprint(t))
-	}
-	return s
-}
-
-// numbers reads an array of whole numbers without sign.
-func (h *header) numbers(what string, limit int) (out []uint64) {
-	if t := h.token(what); t != json.Delim('[') {
-		h.fail(what, "an array", fmt.Sprint(t))
-	}
-	for h.err == nil && h.dec.More() {
-		t := h.token(what)
-		number, _ := t.(json.Number)
-		n, err := strconv.ParseUint(string(number), 10, 63)
-		if err != nil {
-			h.fail(what, "whole numbers below 2^63", fmt.Sprint(t))
-		}
-		if out = append(out, n); len(out) > limit {
-			h.fail(what, fmt.Sprintf("at most %d numbers", limit), "more")
-		}
-	}
-	h.token(what)
-	return out
-}
-
 // entry reads the value of one key of the header.
-func (h *header) entry(name string) {
+func (h *header) entry(name string) bool {
 	if name == metadataKey {
-		h.metadata = map[string]string{}
-		h.object(metadataKey, func(key string) { h.metadata[key] = h.text(metadataKey) })
-		return
+		return h.readMetadata()
 	}
-	what := fmt.Sprintf("tensor %q", name)
+	again := h.names[name]
+	h.names[name] = true
+	if !again && h.err == nil {
+		h.tensor(name)
+	}
+	return !again
+}
+
+func (h *header) readMetadata() bool {
+	if h.metadata != nil {
+		return false
+	}
+	h.metadata = map[string]string{}
+	h.object(metadataKey, func(key string) bool {
+		_, again := h.metadata[key]
+		h.metadata[key] = h.string(metadataKey, "a string")
+		return !again
+	})
+	return true
+}
+
+// tensor reads what the header says of one tensor.
+func (h *header) tensor(name string) {
+	what := fmt.Sprintf("tensor %.80q", name)
 	t := Tensor{Name: name}
-	var offsets []uint64
-	fields := 0
-	h.object(what, func(key string) {
-		fields++
+	var offsets []int
+	h.object(what, func(key string) (once bool) {
 		switch key {
 		case "dtype":
-			t.DType = DType(h.text(what + " dtype"))
+			once = t.DType == ""
+			t.DType = DType(h.string(what, "a dtype in quotes"))
 		case "shape":
-			t.Shape = h.shape(what + " shape")
+			once = t.Shape == nil
+			t.Shape = h.numbers(what, maxDims)
 		case "data_offsets":
-			offsets = h.numbers(what+" data_offsets", 2)
+			once = offsets == nil
+			offsets = h.numbers(what, 2)
 		default:
-			h.fail(what, "dtype, shape and data_offsets", fmt.Sprintf("key %q", key))
+			h.fail(what, "dtype, shape and data_offsets", fmt.Sprintf("key %.80q", key))
 		}
+		return once
 	})
-	if h.err == nil && (fields != 3 || len(offsets) != 2) {
+	if t.DType == "" || t.Shape == nil || len(offsets) != 2 {
 		h.fail(what, "dtype, shape and two data_offsets", "fewer")
 	}
 	if h.err == nil {
@@ -175,21 +126,9 @@ func (h *header) entry(name string) {
 	}
 }
 
-func (h *header) shape(what string) []int {
-	numbers := h.numbers(what, maxDims)
-	shape := make([]int, len(numbers))
-	for i, n := range numbers {
-		shape[i] = int(n)
-		if uint64(shape[i]) != n || shape[i] < 0 {
-			h.fail(what, "lengths that this platform can hold", fmt.Sprint(n))
-		}
-	}
-	return shape
-}
-
 // add takes a tensor whose offsets agree with its type and shape.
 func (h *header) add(t Tensor, s span) {
-	what := fmt.Sprintf("tensor %q", t.Name)
+	what := fmt.Sprintf("tensor %.80q", t.Name)
 	if t.DType.Bits() == 0 {
 		h.fail(what, "a dtype of the format", fmt.Sprintf("%q", t.DType))
 		return
@@ -198,7 +137,7 @@ func (h *header) add(t Tensor, s span) {
 	if !ok {
 		h.fail(what, "a shape of whole bytes that fits in memory", fmt.Sprintf("%s %v", t.DType, t.Shape))
 	}
-	if s.end < s.begin || s.end-s.begin != n {
+	if s.end < s.begin || uint64(s.end-s.begin) != n {
 		h.fail(what, fmt.Sprintf("data of %d bytes for %s %v", n, t.DType, t.Shape), fmt.Sprintf("offsets %d to %d", s.begin, s.end))
 	}
 	h.tensors = append(h.tensors, t)
@@ -216,17 +155,17 @@ func (h *header) place(data []byte) error {
 		return cmp.Or(cmp.Compare(x.begin, y.begin), cmp.Compare(x.end, y.end))
 	})
 	sorted := make([]Tensor, len(order))
-	at := uint64(0)
+	at := 0
 	for i, k := range order {
 		t, s := h.tensors[k], h.spans[k]
-		if s.begin != at || s.end > uint64(len(data)) {
-			h.fail(fmt.Sprintf("tensor %q", t.Name), fmt.Sprintf("data from offset %d on, inside %d bytes", at, len(data)), fmt.Sprintf("offsets %d to %d", s.begin, s.end))
+		if s.begin != at || s.end > len(data) {
+			h.fail(fmt.Sprintf("tensor %.80q", t.Name), fmt.Sprintf("data from offset %d on, inside %d bytes", at, len(data)), fmt.Sprintf("offsets %d to %d", s.begin, s.end))
 			return h.err
 		}
 		t.Data = data[s.begin:s.end:s.end]
 		sorted[i], at = t, s.end
 	}
-	if at != uint64(len(data)) {
+	if at != len(data) {
 		h.fail("data", fmt.Sprintf("%d bytes, as the header says", at), fmt.Sprint(len(data)))
 	}
 	h.tensors = sorted

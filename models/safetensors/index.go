@@ -74,13 +74,13 @@ func (f *File) openIndex(path string) error {
 		}
 		for _, t := range tensors {
 			if where[t.Name] != shard {
-				return &FormatError{Path: path, What: fmt.Sprintf("tensor %q", t.Name), Want: fmt.Sprintf("it in %q", where[t.Name]), Found: fmt.Sprintf("it in %q", shard)}
+				return &FormatError{Path: path, What: fmt.Sprintf("tensor %.80q", t.Name), Want: fmt.Sprintf("it in %q", where[t.Name]), Found: fmt.Sprintf("it in %q", shard)}
 			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(where)) {
 		if _, ok := f.index[name]; !ok {
-			return &FormatError{Path: path, What: fmt.Sprintf("tensor %q", name), Want: fmt.Sprintf("it in %q", where[name]), Found: "no such tensor there"}
+			return &FormatError{Path: path, What: fmt.Sprintf("tensor %.80q", name), Want: fmt.Sprintf("it in %q", where[name]), Found: "no such tensor there"}
 		}
 	}
 	return nil

@@ -54,7 +54,7 @@ func (f *File) add(path string) ([]Tensor, error) {
 	}
 	for _, t := range tensors {
 		if _, twice := f.index[t.Name]; twice {
-			return nil, &FormatError{Path: path, What: fmt.Sprintf("tensor %q", t.Name), Want: "each name in one shard", Found: "it in another one too"}
+			return nil, &FormatError{Path: path, What: fmt.Sprintf("tensor %.80q", t.Name), Want: "each name in one shard", Found: "it in another one too"}
 		}
 		f.index[t.Name] = len(f.Tensors)
 		f.Tensors = append(f.Tensors, t)
@@ -76,11 +76,11 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 func (f *File) Float32(name string, shape ...int) ([]float32, error) {
 	t, ok := f.Tensor(name)
 	if !ok {
-		return nil, &FormatError{Path: f.path, What: fmt.Sprintf("tensor %q", name), Want: "it in the file", Found: fmt.Sprintf("%d others", len(f.Tensors))}
+		return nil, &FormatError{Path: f.path, What: fmt.Sprintf("tensor %.80q", name), Want: "it in the file", Found: fmt.Sprintf("%d others", len(f.Tensors))}
 	}
 	equal := func(d, want int) bool { return want < 0 || d == want }
 	if len(shape) > 0 && !slices.EqualFunc(t.Shape, shape, equal) {
-		return nil, &FormatError{Path: f.path, What: fmt.Sprintf("tensor %q", name), Want: fmt.Sprintf("shape %v", shape), Found: fmt.Sprint(t.Shape)}
+		return nil, &FormatError{Path: f.path, What: fmt.Sprintf("tensor %.80q", name), Want: fmt.Sprintf("shape %v", shape), Found: fmt.Sprint(t.Shape)}
 	}
 	out, err := t.AppendFloat32(nil)
 	if err != nil {

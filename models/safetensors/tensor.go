@@ -32,21 +32,31 @@ const (
 	Bool DType = "BOOL"
 )
 
+// widths lists every type of the format in the order of the reference library, by which it sorts what it writes
+// (enum Dtype in safetensors/src/tensor.rs). It is never changed.
+var widths = [...]struct {
+	dtype DType
+	bits  int
+}{
+	{Bool, 8}, {"F4", 4}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {U8, 8}, {I8, 8}, {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8},
+	{"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {I16, 16}, {U16, 16}, {F16, 16}, {BF16, 16}, {I32, 32}, {U32, 32}, {F32, 32},
+	{"C64", 64}, {F64, 64}, {I64, 64}, {U64, 64},
+}
+
+// rank is the place of a type in widths, -1 for a type that the format does not know.
+func (d DType) rank() int {
+	for i, w := range widths {
+		if w.dtype == d {
+			return i
+		}
+	}
+	return -1
+}
+
 // Bits returns the width of one element, 0 for a type that the format does not know.
 func (d DType) Bits() int {
-	switch d {
-	case F64, I64, U64, "C64":
-		return 64
-	case F32, I32, U32:
-		return 32
-	case F16, BF16, I16, U16:
-		return 16
-	case I8, U8, Bool, "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ":
-		return 8
-	case "F6_E2M3", "F6_E3M2":
-		return 6
-	case "F4":
-		return 4
+	if i := d.rank(); i >= 0 {
+		return widths[i].bits
 	}
 	return 0
 }
@@ -83,7 +93,7 @@ func (t Tensor) AppendFloat32(dst []float32) ([]float32, error) {
 	from := map[DType]quant.Type{F64: quant.F64, F32: quant.F32, F16: quant.F16, BF16: quant.BF16}
 	q, ok := from[t.DType]
 	if !ok {
-		return dst, fmt.Errorf("tensor %q: want F64, F32, F16 or BF16, found %s", t.Name, t.DType)
+		return dst, fmt.Errorf("tensor %.80q: want F64, F32, F16 or BF16, found %s", t.Name, t.DType)
 	}
 	n := t.Len()
 	dst = slices.Grow(dst, n)
@@ -94,14 +104,14 @@ func (t Tensor) AppendFloat32(dst []float32) ([]float32, error) {
 func (t Tensor) AppendInt64(dst []int64) ([]int64, error) {
 	read := intReader(t.DType)
 	if read == nil {
-		return dst, fmt.Errorf("tensor %q: want a type of whole numbers, found %s", t.Name, t.DType)
+		return dst, fmt.Errorf("tensor %.80q: want a type of whole numbers, found %s", t.Name, t.DType)
 	}
 	size := t.DType.Bits() / 8
 	dst = slices.Grow(dst, t.Len())
 	for b := t.Data; len(b) >= size; b = b[size:] {
 		n := read(b)
 		if t.DType == U64 && n < 0 {
-			return dst, fmt.Errorf("tensor %q: want numbers below 2^63, found %d", t.Name, uint64(n))
+			return dst, fmt.Errorf("tensor %.80q: want numbers below 2^63, found %d", t.Name, uint64(n))
 		}
 		dst = append(dst, n)
 	}

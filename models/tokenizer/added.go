@@ -3,6 +3,7 @@
 package tokenizer
 
 import (
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -82,13 +83,12 @@ func (a *addedSet) crossed(g guard, m match, i int) bool {
 	if !a.tokens[m.val].special {
 		return false
 	}
-	for _, o := range g.offsets {
-		if o > i && o < i+int(m.size) {
-			return true
-		}
-	}
-	return false
+	k := g.after(i)
+	return k < len(g.offsets) && g.offsets[k] < i+int(m.size)
 }
+
+// after is the index of the first offset beyond i.
+func (g guard) after(i int) int { return sort.SearchInts(g.offsets, i+1) }
 
 // widen adds the white space that the token takes.
 func (t *addedToken) widen(text string, from, i, end int) hit {

@@ -21,6 +21,7 @@ type Coder struct {
 	prepare   []rewrite // pre-tokenisers that change text
 	split     []splitter
 	model     model
+	engine    Engine // does all of the above, for a tokenizer that is not implemented here; else nil
 
 	trimFirst bool
 	bos, eos  int32
@@ -56,6 +57,11 @@ func (c *Coder) encode(dst []int32, text string, g guard) []int32 {
 	w, _ := c.workers.Get().(*worker)
 	if w == nil {
 		w = newWorker()
+	}
+	if c.engine != nil {
+		dst = c.encodeByEngine(w, dst, text, g)
+		c.workers.Put(w)
+		return dst
 	}
 	at := 0
 	for at < len(text) {

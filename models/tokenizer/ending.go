@@ -2,7 +2,10 @@
 
 package tokenizer
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // endings are the ids that end a generation: those the file names, and special tokens whose name says so in the published chat formats.
 func endings(c *Coder, named ...int32) []int32 {
@@ -19,6 +22,12 @@ func endings(c *Coder, named ...int32) []int32 {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
+}
+
+// markup says that an added token's name has the shape of chat markup, whatever its file says it is: text must not become one.
+func markup(name string) bool {
+	return endsGeneration(name) || strings.HasPrefix(name, "<|") && strings.HasSuffix(name, "|>") ||
+		strings.HasPrefix(name, "<｜") && strings.HasSuffix(name, "｜>")
 }
 
 func endsGeneration(name string) bool {

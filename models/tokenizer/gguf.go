@@ -86,12 +86,16 @@ func (g *GGUF) check() error {
 	return nil
 }
 
-// kind is the type of a token; without a list all are normal.
+// kind is the type of a token; without a list all are normal. Markup that a file calls text is markup all the same.
 func (g *GGUF) kind(id int) int32 {
-	if g.Types == nil {
-		return typeNormal
+	kind := int32(typeNormal)
+	if g.Types != nil {
+		kind = g.Types[id]
 	}
-	return g.Types[id]
+	if kind == typeNormal && endsGeneration(g.Tokens[id]) || kind == typeUser && markup(g.Tokens[id]) {
+		return typeControl
+	}
+	return kind
 }
 
 // start makes a Coder with the tables that all kinds share; spell gives the text of a normal token.

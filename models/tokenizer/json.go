@@ -15,11 +15,9 @@ func FromJSON(data, config []byte) (*Coder, error) {
 	if err := json.Unmarshal(data, &f); err != nil {
 		return nil, fmt.Errorf("tokenizer: tokenizer.json: %w", err)
 	}
-	var cfg jsonConfig
-	if len(config) > 0 {
-		if err := json.Unmarshal(config, &cfg); err != nil {
-			return nil, fmt.Errorf("tokenizer: tokenizer_config.json: %w", err)
-		}
+	cfg, err := readConfig(config)
+	if err != nil {
+		return nil, err
 	}
 	b := builder{c: &Coder{names: make(map[string]int32)}, file: &f, limit: len(data)}
 	if err := b.build(); err != nil {
@@ -29,15 +27,24 @@ func FromJSON(data, config []byte) (*Coder, error) {
 	return b.c, nil
 }
 
+func readConfig(config []byte) (cfg jsonConfig, err error) {
+	if len(config) == 0 {
+		return cfg, nil
+	}
+	if err := json.Unmarshal(config, &cfg); err != nil {
+		return cfg, fmt.Errorf("tokenizer: tokenizer_config.json: %w", err)
+	}
+	return cfg, nil
+}
+
 // jsonFile is the part of tokenizer.json that ids depend on.
 type jsonFile struct {
-	AddedTokens   []jsonAdded     `json:"added_tokens"`
-	Normalizer    *jsonPart       `json:"normalizer"`
-	PreTokenizer  *jsonPart       `json:"pre_tokenizer"`
-	PostProcessor *jsonPart       `json:"post_processor"`
-	Decoder       *jsonPart       `json:"decoder"`
-	Model         jsonModel       `json:"model"`
-	Truncation    json.RawMessage `json:"truncation"`
+	AddedTokens   []jsonAdded `json:"added_tokens"`
+	Normalizer    *jsonPart   `json:"normalizer"`
+	PreTokenizer  *jsonPart   `json:"pre_tokenizer"`
+	PostProcessor *jsonPart   `json:"post_processor"`
+	Decoder       *jsonPart   `json:"decoder"`
+	Model         jsonModel   `json:"model"`
 }
 
 type jsonAdded struct {
@@ -186,7 +193,9 @@ func (t *scoredToken) UnmarshalJSON(data []byte) error {
 
 func (b *builder) addTokens() error {
 	var raw, clean []addedToken
-	for _, a := range b.file.AddedTokens {
+	for i := range b.file.AddedTokens {
+		a := &b.file.AddedTokens[i]
+		a.Special = a.Special || markup(a.Content)
 		if err := b.grow(a.ID); err != nil {
 			return err
 		}

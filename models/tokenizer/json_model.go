@@ -14,7 +14,7 @@ func (b *builder) model() error {
 	case m.Type == "BPE" || m.Type == "" && m.Merges != nil:
 		return b.bpe()
 	case m.Type == "Unigram":
-		u := newUnigram(b.tokens[:len(b.scores)], b.scores, b.unk, func(int32) bool { return true })
+		u := newUnigram(b.tokens[:len(b.scores)], b.scores, b.unk, func(id int32) bool { return !b.c.special[id] })
 		u.bytes = b.byteTokens()
 		b.c.model = u
 	case m.Type == "WordLevel":
@@ -25,11 +25,12 @@ func (b *builder) model() error {
 	return nil
 }
 
-// table maps the model's tokens to ids, in the byte-level alphabet where letters is given.
+// table maps the model's tokens to ids, in the byte-level alphabet where letters is given. Special tokens are left out, so that
+// ordinary text never becomes one.
 func (b *builder) table(letters *alphabet) map[string]int32 {
 	vocab := make(map[string]int32, len(b.tokens))
 	for id, t := range b.tokens {
-		if !b.known[id] {
+		if !b.known[id] || b.c.special[id] {
 			continue
 		}
 		if letters != nil {

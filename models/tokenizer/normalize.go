@@ -49,10 +49,10 @@ func strip(left, right bool) rewrite {
 	}
 }
 
-// stripAccents drops the non-spacing marks; the definition puts a decomposition before it.
+// stripAccents drops all marks; definitions put a decomposition before it.
 func stripAccents(text string, _ bool) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) {
+		if unicode.IsMark(r) {
 			return -1
 		}
 		return r

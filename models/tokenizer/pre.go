@@ -33,7 +33,9 @@ func presetFor(name string) (preset, error) {
 		return plain(bloomWords(), numbers(1)), nil
 	case "deepseek-coder":
 		return plain(deepseekCoder()...), nil
-	case "deepseek-llm", "deepseek-v3", "hunyuan-dense", "joyai-llm", "qwen35", "seed-coder", "bailingmoe", "bailingmoe2", "llada-moe":
+	case "deepseek-llm":
+		return plain(deepseekLLM()...), nil
+	case "deepseek-v3", "hunyuan-dense", "joyai-llm", "qwen35", "seed-coder", "bailingmoe", "bailingmoe2", "llada-moe":
 		return written(name)
 	}
 	return cl100kPreset(name)
@@ -63,9 +65,6 @@ func written(name string) (preset, error) {
 	var before []splitter
 	var source string
 	switch name {
-	case "deepseek-llm":
-		before = []splitter{runOf{in: lineEnd, most: 1, least: 1}.splitter()}
-		source = patternDeepSeekLLM
 	case "deepseek-v3", "hunyuan-dense", "joyai-llm":
 		before = []splitter{numbers(3), runOf{in: hanKana, least: 1}.splitter()}
 		source = patternDeepSeekV3
@@ -80,11 +79,7 @@ func written(name string) (preset, error) {
 	if err != nil {
 		return preset{}, err
 	}
-	p := plain(append(before, pattern{finder: e, behaviour: isolated})...)
-	if name == "deepseek-llm" {
-		p.split = append(p.split, deepseekRest()...)
-	}
-	return p, nil
+	return plain(append(before, pattern{finder: e, behaviour: isolated})...), nil
 }
 
 func (m runOf) splitter() splitter { return matcher{match: m.match} }
@@ -139,9 +134,11 @@ func deepseekCoder() []splitter {
 	}
 }
 
-// deepseekRest is what follows the words in deepseek-llm: signs, trailing white space, han, numbers.
-func deepseekRest() []splitter {
+// deepseekLLM is [\r\n], then words, signs, trailing white space, han and numbers.
+func deepseekLLM() []splitter {
 	return []splitter{
+		runOf{in: lineEnd, most: 1, least: 1}.splitter(),
+		runOf{in: func(r rune) bool { return unicode.Is(deepseekLetters, r) }, least: 1, lead: true}.splitter(),
 		runOf{in: plainSign, least: 1, lead: true}.splitter(),
 		trailingSpace{},
 		runOf{in: han, least: 1}.splitter(),

@@ -4,10 +4,11 @@
 //
 // A [Coder] is read from a GGUF file's metadata ([FromGGUF]), from a tokenizer.json ([FromJSON]) or from a SentencePiece
 // tokenizer.model ([FromSentencePiece]); [Open] finds the latter two in a model's folder. What Go does not implement is an
-// [UnsupportedError], and cgo/tokenizers offers the same methods for it. [Stream] turns ids into text as they are generated.
+// [UnsupportedError], and [FromEngine] makes a Coder of the library behind cgo/tokenizers then. [Stream] turns ids into text
+// as they are generated.
 package tokenizer
 
-// Tokenizer is what the rest of the module needs of a tokenizer; *Coder is one, and so is the one in cgo/tokenizers.
+// Tokenizer is what the rest of the module needs of a tokenizer; *Coder is one, and tests have small ones.
 // All methods may be called from several goroutines at once.
 type Tokenizer interface {
 	// Encode appends the ids of text to dst. With parseSpecial, special tokens written out in text become their ids;

@@ -61,10 +61,8 @@ func (w *worker) remember(word string, ids []int32) {
 // and no special token is recognised in a stretch that has any.
 func (w *worker) rebase(g guard, base, n int, same bool) guard {
 	w.guards = w.guards[:0]
-	for _, o := range g.offsets {
-		if o > base && o < base+n {
-			w.guards = append(w.guards, o-base)
-		}
+	for k := g.after(base); k < len(g.offsets) && g.offsets[k] < base+n; k++ {
+		w.guards = append(w.guards, g.offsets[k]-base)
 	}
 	return guard{special: g.special && (same || len(w.guards) == 0), offsets: w.guards}
 }

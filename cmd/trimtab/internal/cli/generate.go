@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
+)
+
+// generateVerb is one call of generate.
+type generateVerb struct {
+	*app
+	model    modelFlags
+	prompt   promptFlags
+	steer    steerFlag
+	settings answer.Settings
+	in       string
+	json     bool
+}
+
+func (a *app) generate() *cobra.Command {
+	v := &generateVerb{app: a, settings: answer.Defaults()}
+	c := &cobra.Command{
+		Use:   "generate MODEL (--prompt TEXT | --messages FILE | --ids IDS | --in FILE.jsonl)",
+		Short: "Continue a prompt",
+		Long: "Continues one prompt and prints the text as it comes, or answers a file of prompts, a JSON line for each.\n\n" +
+			"Lines of --in hold one of messages, prompt and ids; other fields are carried over unless a result has their name.",
+		Example: "  trimtab generate model.gguf --prompt 'The capital of France is' -n 20 --temp 0\n" +
+			"  trimtab generate model.gguf --messages chat.json --steer vector:happy.gguf*4 --json\n" +
+			"  trimtab generate model.gguf --in prompts.jsonl -n 100 > answers.jsonl",
+		Args: cobra.ExactArgs(1),
+	}
+	c.RunE = a.verb(func(ctx context.Context, c *cobra.Command, args []string) error { return v.run(ctx, c, args[0]) })
+	v.prompt.add(c)
+	c.Flags().StringVar(&v.in, "in", "", "JSONL file of prompts; - is standard input")
+	one := append(v.prompt.names(), "in")
+	c.MarkFlagsOneRequired(one...)
+	c.MarkFlagsMutuallyExclusive(one...)
+	c.Flags().AddFlagSet(v.settings.Flags())
+	c.Flags().IntVar(&v.settings.LogProbs, "logprobs", 0, "with each token, the N likeliest and their log-probabilities (JSON)")
+	c.Flags().BoolVar(&v.json, "json", false, "print one JSON object rather than text")
+	v.steer.add(c)
+	v.model.add(c)
+	return c
+}
+
+func (v *generateVerb) run(ctx context.Context, c *cobra.Command, path string) (err error) {
+	if err := v.check(); err != nil {
+		return usageError{err}
+	}
+	if v.in != "" {
+		return v.batch(ctx, path)
+	}
+	p, err := v.prompt.read(v.app, c)
+	if err != nil {
+		return err
+	}
+	m, err := v.model.open(path, v.err)
+	if err != nil {
+		return err
+	}
+	defer closing(m, &err)
+	ids, err := p.tokens(m)
+	if err != nil {
+		return err
+	}
+	list, err := v.steer.load(m, v.err)
+	if err != nil {
+		return err
+	}
+	s, err := session(m, list)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if v.json {
+		got, err := answer.Ask(ctx, s, ids, &v.settings, func(string) {})
+		if err != nil {
+			return err
+		}
+		return jsonTo(v.out).Encode(got)
+	}
+	got, err := answer.Ask(ctx, s, ids, &v.settings, func(text string) { io.WriteString(v.out, text) })
+	if got.Text != "" && !strings.HasSuffix(got.Text, "\n") {
+		fmt.Fprintln(v.out)
+	}
+	return err
+}
+
+func (v *generateVerb) check() error {
+	if v.settings.LogProbs < 0 {
+		return fmt.Errorf("--logprobs: want at least 0, found %d", v.settings.LogProbs)
+	}
+	if v.settings.LogProbs > 0 && !v.json && v.in == "" {
+		return errors.New("--logprobs: want --json with it")
+	}
+	return v.settings.Check()
+}

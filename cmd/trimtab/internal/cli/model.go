@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/runtime"
+)
+
+// modelFlags are the flags of every verb that loads a model.
+type modelFlags struct {
+	config runtime.Config
+	quant  string
+}
+
+func (m *modelFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&m.quant, "quant", string(runtime.Keep), "form of the weights: keep runs the stored blocks, f32 expands them exactly")
+	f.IntVar(&m.config.Threads, "threads", 0, "threads of one pass (default: one a processor, at most 8)")
+	f.IntVar(&m.config.Context, "ctx", 0, "most tokens of a conversation (default: what the model was made for)")
+	f.StringVar(&m.config.Library, "ort-lib", "", "ONNX Runtime's shared library (default: $"+runtime.LibraryVariable+", then .trimtab/lib, then the system's folders)")
+}
+
+// open loads the model, with a bar on the terminal where that takes long.
+func (m *modelFlags) open(path string, errs io.Writer) (*runtime.Model, error) {
+	config := m.config
+	config.Quant = runtime.Quant(m.quant)
+	if config.Quant != runtime.Keep && config.Quant != runtime.Float32 {
+		return nil, usageError{fmt.Errorf("--quant: want keep or f32, found %q", m.quant)}
+	}
+	if terminal(errs) {
+		config.Progress = counting(errs, "loading", progressbar.OptionShowBytes(true))
+	}
+	return runtime.Open(path, config)
+}
+
+// steerFlag is --steer, repeatable.
+type steerFlag []string
+
+func (s *steerFlag) add(c *cobra.Command) {
+	c.Flags().StringArrayVar((*[]string)(s), "steer", nil, "steering such as vector:FILE*2.5@resid_post.10-20 (repeatable)")
+}
+
+// load reads every spec and prints where it acts.
+func (s steerFlag) load(m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
+	var out []hooks.Hook
+	for _, spec := range s {
+		l, err := steer.Load(spec, m.Shape())
+		if err != nil {
+			return nil, fmt.Errorf("--steer %s: %w", spec, err)
+		}
+		for _, note := range l.Notes() {
+			fmt.Fprintln(errs, note)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// session opens a session with hooks attached.
+func session(m *runtime.Model, list []hooks.Hook) (*runtime.Session, error) {
+	s, err := m.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range list {
+		if _, err := s.Attach(h); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// readInput reads a file, or standard input for "-".
+func (a *app) readInput(path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(a.in)
+	}
+	return os.ReadFile(path)
+}
+
+// closing adds the error of closing c to the one that a function returns.
+func closing(c io.Closer, err *error) { *err = errors.Join(*err, c.Close()) }

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package repl
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/runtime"
+)
+
+// rig is a session with the steerings and probes of a chat on it. Probes stand behind all steerings, so that they read what those leave.
+type rig struct {
+	model     *runtime.Model
+	session   *runtime.Session
+	steerings []*attached
+	probes    []*probe
+	probing   *runtime.Attachment // of all probes together; nil without any
+}
+
+// attached is a steering on the session under a name that no other has.
+type attached struct {
+	*steer.Loaded
+	name string
+	at   *runtime.Attachment
+}
+
+// newRig opens a session and puts everything on it, or leaves nothing behind.
+func newRig(m *runtime.Model, steerings, probes []string) (*rig, error) {
+	s, err := m.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	r := &rig{model: m, session: s}
+	for _, spec := range steerings {
+		if _, err := r.steer(spec); err != nil {
+			r.close()
+			return nil, fmt.Errorf("steer %s: %w", spec, err)
+		}
+	}
+	for _, spec := range probes {
+		if _, err := r.probe(spec); err != nil {
+			r.close()
+			return nil, fmt.Errorf("probe %s: %w", spec, err)
+		}
+	}
+	return r, nil
+}
+
+func (r *rig) close() { r.session.Close() }
+
+// steer attaches what a spec describes.
+func (r *rig) steer(spec string) (*attached, error) {
+	l, err := steer.Load(spec, r.model.Shape())
+	if err != nil {
+		return nil, err
+	}
+	a := &attached{Loaded: l, name: r.free(l.Name())}
+	err = r.withoutProbes(func() error {
+		a.at, err = r.session.Attach(l)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.steerings = append(r.steerings, a)
+	return a, nil
+}
+
+// unsteer takes steerings off again.
+func (r *rig) unsteer(list []*attached) error {
+	for _, a := range list {
+		if err := r.session.Detach(a.at); err != nil {
+			return err
+		}
+		r.steerings = without(r.steerings, a)
+	}
+	return nil
+}
+
+func without[T comparable](list []T, x T) []T {
+	out := make([]T, 0, len(list))
+	for _, y := range list {
+		if y != x {
+			out = append(out, y)
+		}
+	}
+	return out
+}
+
+// free returns a name that no steering has yet.
+func (r *rig) free(name string) string {
+	taken := map[string]bool{}
+	for _, a := range r.steerings {
+		taken[a.name] = true
+	}
+	out := name
+	for n := 2; taken[out]; n++ {
+		out = fmt.Sprintf("%s#%d", name, n)
+	}
+	return out
+}
+
+// find returns the steering of a name, or of what only one name begins with; without a name, the only one.
+func (r *rig) find(name string) (*attached, error) {
+	var names []string
+	var found []*attached
+	for _, a := range r.steerings {
+		if a.name == name {
+			return a, nil
+		}
+		names = append(names, a.name)
+		if strings.HasPrefix(a.name, name) {
+			found = append(found, a)
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("nothing is attached; /steer SPEC attaches")
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("want one of %s, found %q", strings.Join(names, ", "), name)
+	}
+	return found[0], nil
+}
+
+// withoutProbes carries out a change while no probe is attached, and attaches the probes again behind it.
+func (r *rig) withoutProbes(change func() error) error {
+	if r.probing != nil {
+		if err := r.session.Detach(r.probing); err != nil {
+			return err
+		}
+		r.probing = nil
+	}
+	return errors.Join(change(), r.attachProbes())
+}
+
+// attachProbes puts all probes on the session as one hook.
+func (r *rig) attachProbes() (err error) {
+	if len(r.probes) == 0 {
+		return nil
+	}
+	r.probing, err = r.session.Attach(hooks.HookFunc(func(*hooks.Shape) (hooks.Plan, error) {
+		var p hooks.Plan
+		for _, one := range r.probes {
+			p.Taps = append(p.Taps, one.taps()...)
+		}
+		return p, nil
+	}))
+	return err
+}
+
+// summary names what is attached, with strengths.
+func (r *rig) summary() string {
+	var parts []string
+	for _, a := range r.steerings {
+		parts = append(parts, fmt.Sprintf("%s*%g", a.name, a.Strength().Value()))
+	}
+	if len(parts) == 0 {
+		return "no steering"
+	}
+	return strings.Join(parts, ", ")
+}

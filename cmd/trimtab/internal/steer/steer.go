@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package steer turns a --steer spec into a hook and the words that tell the user what it will do.
+package steer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/steering"
+)
+
+// Loaded is a steering with the places where it acts on one model.
+type Loaded struct {
+	*steering.Steering
+	Places []steering.Place
+}
+
+// Load reads a spec and resolves it on a model; nothing is attached yet.
+func Load(spec string, sh *hooks.Shape) (*Loaded, error) {
+	s, err := steering.Load(spec)
+	if err != nil {
+		return nil, err
+	}
+	places, err := s.Sites(sh)
+	if err != nil {
+		return nil, err
+	}
+	return &Loaded{Steering: s, Places: places}, nil
+}
+
+// Notes are what a user should see when the steering is attached: where each direction goes, and warnings.
+func (l *Loaded) Notes() []string {
+	out := []string{l.Name() + ": " + l.Where()}
+	for _, w := range l.Warnings() {
+		out = append(out, "warning: "+w)
+	}
+	return out
+}
+
+// Where prints each direction with its site; a run of neighbouring blocks is printed as its first and last.
+func (l *Loaded) Where() string {
+	var parts []string
+	for i := 0; i < len(l.Places); {
+		n := run(l.Places[i:])
+		part := l.Places[i].String()
+		if n > 1 {
+			part = fmt.Sprintf("%s ... %s (%d blocks)", l.Places[i], l.Places[i+n-1], n)
+		}
+		parts = append(parts, part)
+		i += n
+	}
+	return strings.Join(parts, ", ")
+}
+
+// run counts the places from the first on that differ from it by the number of the block alone.
+func run(places []steering.Place) int {
+	n := 1
+	for n < len(places) && follows(places[0], places[n], n) {
+		n++
+	}
+	return n
+}
+
+func follows(first, p steering.Place, n int) bool {
+	if p.Site.Point != first.Site.Point || p.Site.Layer != first.Site.Layer+n {
+		return false
+	}
+	from, to := fmt.Sprint(first.Site.Layer), fmt.Sprint(p.Site.Layer)
+	for i, name := range first.Tensors {
+		moved := name
+		if stem, ok := strings.CutSuffix(name, "."+from); ok {
+			moved = stem + "." + to
+		}
+		if p.Tensors[i] != moved {
+			return false
+		}
+	}
+	return true
+}

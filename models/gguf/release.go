@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gguf
+
+// Release tells the system that data, a tensor's or a part of one, will hardly be read again, so that it need not stay in memory; reading it is still right.
+func (f *File) Release(data []byte) {
+	for _, m := range f.parts {
+		m.Release(data)
+	}
+}
