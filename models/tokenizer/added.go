@@ -17,7 +17,6 @@ type addedToken struct {
 	lstrip     bool // takes the white space before it
 	rstrip     bool // takes the white space after it
 	singleWord bool // only between non-word characters
-	normalized bool // looked for after normalising
 }
 
 // addedSet finds added tokens, leftmost first and longest among those that begin at one place.

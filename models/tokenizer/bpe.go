@@ -2,10 +2,7 @@
 
 package tokenizer
 
-import (
-	"fmt"
-	"unicode/utf8"
-)
+import "fmt"
 
 // bpe is byte-pair encoding by ranked merges, over bytes or over characters with bytes to fall back on.
 type bpe struct {
@@ -146,10 +143,4 @@ func byteIDs(found func(b byte) (int32, bool)) (ids [256]int32) {
 		}
 	}
 	return ids
-}
-
-// validRune says whether s is one character of UTF-8.
-func validRune(s string) bool {
-	r, n := utf8.DecodeRuneInString(s)
-	return n == len(s) && (r != utf8.RuneError || n > 1)
 }

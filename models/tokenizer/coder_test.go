@@ -247,7 +247,7 @@ func TestOtherFiles(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	coders := map[string]*Coder{"gpt-2": gpt2(t), "llama-spm": llamaSPM(t)}
 	for name, c := range coders {
-		for _, text := range awkward(2000) {
+		for _, text := range awkward(mixtures()) {
 			if got := c.Decode(c.Encode(nil, text, false)); got != text {
 				t.Errorf("%s: Decode(Encode(%q)) = %q", name, text, got)
 			}
@@ -281,6 +281,9 @@ func TestHammer(t *testing.T) {
 
 // TestCacheIsBounded encodes more words than the cache holds and wants the first ones right again.
 func TestCacheIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("encodes 24,000 words")
+	}
 	c := gpt2(t)
 	w := newWorker()
 	word := func(i int) string {

@@ -184,6 +184,7 @@ func (g *GGUF) sentencePiece() (*Coder, error) {
 	m := newSPM(g.Tokens, g.Scores, g.buildable)
 	m.unk, m.bytes = g.unknown(), byteTokens(g.Tokens, func(i int) bool { return g.kind(i) == typeByte })
 	g.finishPieces(c, m)
+	c.split = byWords(m.vocab)
 	return c, nil
 }
 

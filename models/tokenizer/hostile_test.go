@@ -175,7 +175,7 @@ func TestCharsmap(t *testing.T) {
 	put(0, root<<10)
 	a := uint32(root ^ 'a')
 	put(a, (a^afterA)<<10|1<<8|'a')
-	put(afterA, 1<<31|0) // value: offset 0
+	put(afterA, 1<<31) // value: offset 0
 	ab := uint32(afterA ^ 'b')
 	put(ab, (ab^afterAB)<<10|1<<8|'b')
 	put(afterAB, 1<<31|3) // value: offset 3, an empty string

@@ -74,6 +74,9 @@ func (b *builder) bpe() error {
 	} else {
 		m.bytes = b.byteTokens()
 	}
+	if !b.byteLevel && len(b.c.split) == 0 {
+		b.c.split = byWords(vocab)
+	}
 	b.c.model = m
 	return nil
 }

@@ -30,6 +30,14 @@ func awkward(n int) []string {
 	return out
 }
 
+// mixtures is how many awkward texts a test takes: fewer under -short, which is how the race detector runs.
+func mixtures() int {
+	if testing.Short() {
+		return 150
+	}
+	return 1500
+}
+
 func pieces(s []splitter, text string) []string {
 	spans := []span{{0, len(text)}}
 	if text == "" {
@@ -85,7 +93,7 @@ func TestSplittersByHand(t *testing.T) {
 				}
 				byRegex = append(byRegex, pattern{finder: e, behaviour: isolated})
 			}
-			for _, text := range awkward(1500) {
+			for _, text := range awkward(mixtures()) {
 				got, want := pieces(byHand.split, text), pieces(byRegex, text)
 				if !slices.Equal(got, want) {
 					t.Fatalf("split(%q) = %q, want %q", text, got, want)

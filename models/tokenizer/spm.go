@@ -2,7 +2,10 @@
 
 package tokenizer
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 // metaSpace stands for a space in SentencePiece vocabularies (U+2581).
 const metaSpace = "\u2581"
@@ -57,6 +60,17 @@ func (m *spm) join(word string, a, b *symbol) (merge, bool) {
 }
 
 func (m *spm) encode(w *worker, dst []int32, word string) []int32 {
+	dst, ok := w.recall(dst, word)
+	if ok {
+		return dst
+	}
+	from := len(dst)
+	dst = m.encodeNew(w, dst, word)
+	w.remember(word, dst[from:])
+	return dst
+}
+
+func (m *spm) encodeNew(w *worker, dst []int32, word string) []int32 {
 	w.syms = w.syms[:0]
 	for i := 0; i < len(word); {
 		n := runeLen(word[i:])
@@ -92,4 +106,26 @@ func (m *spm) spell(dst []int32, s symbol, word string) []int32 {
 		dst = append(dst, id)
 	}
 	return dst
+}
+
+// byWords is the splitter that changes nothing for a vocabulary without pre-tokenizer, where no token has a U+2581 behind
+// another character: then nothing is joined across the beginning of a word, and words can be remembered. Else it is nil.
+func byWords(vocab map[string]int32) []splitter {
+	for t := range vocab {
+		if strings.Contains(strings.TrimLeft(t, metaSpace), metaSpace) {
+			return nil
+		}
+	}
+	return []splitter{cutter(cutWord)}
+}
+
+// cutWord ends a piece before the U+2581 that follows another character.
+func cutWord(s string, i int) int {
+	for strings.HasPrefix(s[i:], metaSpace) {
+		i += len(metaSpace)
+	}
+	if n := strings.Index(s[i:], metaSpace); n >= 0 {
+		return i + n
+	}
+	return len(s)
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-
 	"github.com/trimtab/trimtab/runtime"
 )
 
@@ -54,7 +53,7 @@ func (s *Settings) Check() error {
 	return err
 }
 
-// Options returns what a session is given: with a seed, and without a limit where the limit is negative.
+// drawn returns what a session is given: with a seed, and without a limit where the limit is negative.
 func (s *Settings) drawn() runtime.Options {
 	o := s.Options
 	o.MaxTokens = max(o.MaxTokens, 0)

@@ -34,6 +34,8 @@ func (v *generateVerb) batch(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
+	ctx, stop := untilInterrupted(ctx)
+	defer stop()
 	progress := counting(v.err, "answers")
 	lines := jsonTo(v.out)
 	for i := range records {

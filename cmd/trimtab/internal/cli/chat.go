@@ -41,12 +41,7 @@ func (a *app) chat() *cobra.Command {
 		return repl.Run(ctx, m, cfg)
 	}
 	c.RunE = a.verb(func(ctx context.Context, _ *cobra.Command, args []string) error { return run(ctx, args[0]) })
-	if terminal(a.in) && terminal(a.out) {
-		c.RunE = func(c *cobra.Command, args []string) error {
-			a.started = true
-			return run(c.Context(), args[0])
-		}
-	}
+	c.Flags().SortFlags = false
 	c.Flags().AddFlagSet(cfg.Settings.Flags())
 	c.Flags().StringVar(&cfg.System, "system", "", "system prompt")
 	steer.add(c)

@@ -79,15 +79,19 @@ func oneLine(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }
 
-// verb makes a function the body of a command. Its context ends at the first Ctrl-C; a second one ends the process.
+// verb makes a function the body of a command.
 func (a *app) verb(run func(ctx context.Context, c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		a.started = true
-		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		context.AfterFunc(ctx, stop)
-		return run(ctx, c, args)
+		return run(c.Context(), c, args)
 	}
+}
+
+// untilInterrupted returns a context that ends at the first Ctrl-C; a second one ends the process.
+func untilInterrupted(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // terminal tells whether a stream is one.

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
 )
 
@@ -38,6 +37,7 @@ func (a *app) generate() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 	}
 	c.RunE = a.verb(func(ctx context.Context, c *cobra.Command, args []string) error { return v.run(ctx, c, args[0]) })
+	c.Flags().SortFlags = false
 	v.prompt.add(c)
 	c.Flags().StringVar(&v.in, "in", "", "JSONL file of prompts; - is standard input")
 	one := append(v.prompt.names(), "in")
@@ -80,6 +80,8 @@ func (v *generateVerb) run(ctx context.Context, c *cobra.Command, path string) (
 		return err
 	}
 	defer s.Close()
+	ctx, stop := untilInterrupted(ctx)
+	defer stop()
 	if v.json {
 		got, err := answer.Ask(ctx, s, ids, &v.settings, func(string) {})
 		if err != nil {

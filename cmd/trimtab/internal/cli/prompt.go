@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
 	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/models/tokenizer"
 )

@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-
 	"github.com/trimtab/trimtab/models"
 )
 

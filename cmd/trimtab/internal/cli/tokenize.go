@@ -10,7 +10,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
 	"github.com/trimtab/trimtab/models"
 )
 
@@ -22,13 +21,13 @@ func (a *app) tokenize() *cobra.Command {
 			"Special tokens in a text are parsed; nothing is added.",
 		Example: `  echo '{"text":"Hello"}' | trimtab tokenize model.gguf`,
 		Args:    cobra.ExactArgs(1),
-		RunE: a.verb(func(ctx context.Context, _ *cobra.Command, args []string) error {
-			return a.runTokenize(ctx, args[0])
+		RunE: a.verb(func(_ context.Context, _ *cobra.Command, args []string) error {
+			return a.runTokenize(args[0])
 		}),
 	}
 }
 
-func (a *app) runTokenize(ctx context.Context, path string) (err error) {
+func (a *app) runTokenize(path string) (err error) {
 	m, err := models.Open(path)
 	if err != nil {
 		return err
@@ -52,7 +51,7 @@ func (a *app) runTokenize(ctx context.Context, path string) (err error) {
 			return errors.New(`want {"text":"…"}`)
 		}
 		item.IDs = tok.Encode([]int32{}, *item.Text, true)
-		return errors.Join(ctx.Err(), lines.Encode(item))
+		return lines.Encode(item)
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("tokenize: %w", err), out.Flush())

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models/safetensors"
 	"github.com/trimtab/trimtab/runtime"
@@ -37,6 +36,7 @@ func (a *app) trace() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 	}
 	c.RunE = a.verb(func(ctx context.Context, c *cobra.Command, args []string) error { return v.run(ctx, c, args[0]) })
+	c.Flags().SortFlags = false
 	v.prompt.add(c)
 	c.MarkFlagsOneRequired(v.prompt.names()...)
 	c.MarkFlagsMutuallyExclusive(v.prompt.names()...)
@@ -70,6 +70,8 @@ func (v *traceVerb) run(ctx context.Context, c *cobra.Command, path string) (err
 	if o.Hooks, err = v.steer.load(m, v.err); err != nil {
 		return err
 	}
+	ctx, stop := untilInterrupted(ctx)
+	defer stop()
 	found, err := m.Trace(ctx, ids, o)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-
 	"github.com/trimtab/trimtab/runtime"
 )
 

@@ -47,9 +47,12 @@ func (c *Chat) compare(ctx context.Context, _ string) error {
 // inTurn shows the answers one after the other, the second as it comes.
 func (c *Chat) inTurn(ask func(show func(string)) error) error {
 	c.screen.println("--- " + c.talk.last.under)
-	c.screen.model(c.talk.last.Text)
+	first, second := newFlow(c.screen), newFlow(c.screen)
+	first.write(c.talk.last.Text)
+	first.flush()
 	c.screen.println("\n--- no steering")
-	err := ask(c.screen.model)
+	err := ask(second.write)
+	second.flush()
 	c.screen.println("")
 	return err
 }

@@ -65,32 +65,25 @@ func (c *Chat) regen(ctx context.Context, _ string) error {
 	return err
 }
 
-// reply generates the next turn and says whether there was any text.
+// reply generates the next turn and says whether there is one now: what was broken off stays, if there is any text.
 func (c *Chat) reply(ctx context.Context) (bool, error) {
 	prompt, err := c.prompt(c.talk.turns)
 	if err != nil {
 		return false, err
 	}
 	c.rig.forget()
-	got, err := answer.Ask(ctx, c.rig.session, prompt, &c.settings, c.screen.model)
-	if got.Text != "" {
-		c.screen.println("")
-	}
-	if c.screen.terminal && errors.Is(err, context.Canceled) {
-		c.screen.note("stopped")
-		err = nil
-	}
-	if got.Text == "" && (err != nil || got.Finish == runtime.Unfinished) {
+	out := newFlow(c.screen)
+	got, err := answer.Ask(ctx, c.rig.session, prompt, &c.settings, out.write)
+	out.flush()
+	if got.Text == "" && err != nil {
 		return false, err
 	}
+	c.screen.println("")
 	c.talk.turns = append(c.talk.turns, chat.Message{Role: "assistant", Content: got.Text})
 	c.talk.last = &reply{got, c.rig.summary()}
-	if err != nil {
-		return true, err
-	}
 	c.screen.print(c.rig.readings(c.tok, c.screen))
 	c.account(got)
-	return true, nil
+	return true, err
 }
 
 // account says what an answer took, on a terminal; in a pipe only that it was cut short.

@@ -100,19 +100,18 @@ func (c *Chat) loop(ctx context.Context, in reader) error {
 			return nil
 		case !c.screen.terminal:
 			return err
+		case errors.Is(err, context.Canceled):
+			c.screen.note("stopped")
 		default:
 			c.screen.fail(err)
 		}
 	}
 }
 
-// obey carries out one input. On a terminal Ctrl-C ends what it does, and nothing else.
+// obey carries out one input. Ctrl-C ends what it does.
 func (c *Chat) obey(ctx context.Context, text string) error {
-	if c.screen.terminal {
-		var stop func()
-		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
-		defer stop()
-	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
