@@ -3,47 +3,118 @@
 package runtime
 
 import (
-	"sync"
+	"fmt"
 
+	"github.com/trimtab/trimtab/cgo/kernels"
 	"github.com/trimtab/trimtab/cgo/ort"
 	"github.com/trimtab/trimtab/models/decoder"
 )
 
-// cache holds the keys and values of a session: for each block two buffers [kv heads, capacity, head dimension] that attention writes in place.
+// KV says how keys and values are kept, and with that which attention runs.
+type KV string
+
+// The forms of a cache.
+const (
+	KVHalf KV = "f16" // half precision, the project's own attention
+	KVFull KV = "f32" // float32, the project's own attention
+	KVORT  KV = "ort" // float32, ONNX Runtime's attention
+)
+
+func (k KV) cache() (decoder.Cache, error) {
+	switch k {
+	case KVHalf:
+		return decoder.CacheF16, nil
+	case KVFull:
+		return decoder.CacheF32, nil
+	case KVORT:
+		return decoder.CacheORT, nil
+	}
+	return 0, fmt.Errorf("runtime: kv: want f16, f32 or ort, found %q", string(k))
+}
+
+// cache holds the keys and values of a session, in memory that attention writes in place.
 type cache struct {
-	capacity int
+	kind     decoder.Cache
+	capacity int // tokens
 	heads    int
 	dim      int
-	memory   [][]byte // keys and values of block i at 2i and 2i+1
+	memory   [][]byte // CacheORT: keys and values of block i at 2i and 2i+1, each [heads, capacity, dim]; else those of block i together at i
 	values   []*ort.Value
 }
 
 const firstCapacity = 256 // tokens; doubled as needed
 
-func newCache(d *decoder.Description, tokens, most int) (*cache, error) {
-	c := &cache{heads: d.KVHeads, dim: d.HeadDim, capacity: min(firstCapacity, most)}
+func newCache(d *decoder.Description, kind decoder.Cache, tokens, most int) (*cache, error) {
+	c := &cache{kind: kind, heads: d.KVHeads, dim: d.HeadDim, capacity: min(firstCapacity, most)}
 	for c.capacity < tokens {
 		c.capacity = min(2*c.capacity, most)
 	}
-	for range 2 * d.Layers {
-		mem, err := ort.Alloc(4 * c.heads * c.capacity * c.dim)
-		if err != nil {
+	buffers := d.Layers
+	if kind == decoder.CacheORT {
+		buffers *= 2
+	}
+	for range buffers {
+		if err := c.addBuffer(); err != nil {
 			c.close()
 			return nil, err
 		}
-		c.memory = append(c.memory, mem)
-		v, err := ort.NewValue(mem, ort.Float32, 1, c.heads, c.capacity, c.dim)
-		if err != nil {
-			c.close()
-			return nil, err
-		}
-		c.values = append(c.values, v)
 	}
 	return c, nil
 }
 
+func (c *cache) addBuffer() error {
+	mem, err := ort.Alloc(c.bytes(c.capacity))
+	if err != nil {
+		return err
+	}
+	c.memory = append(c.memory, mem)
+	t, shape := ort.Float32, []int{1, c.heads, c.capacity, c.dim}
+	if c.kind != decoder.CacheORT {
+		t, shape = ort.Uint8, []int{len(mem)}
+	}
+	v, err := ort.NewValue(mem, t, shape...)
+	c.values = append(c.values, v)
+	return err
+}
+
+// bytes returns the size of one buffer for so many tokens.
+func (c *cache) bytes(tokens int) int {
+	if c.kind == decoder.CacheORT {
+		return 4 * c.heads * tokens * c.dim
+	}
+	return kernels.CacheBytes(kernels.Type(c.kind.Type()), c.heads, c.dim, tokens)
+}
+
+// bind names the buffers of block i as inputs (and, where attention returns them, outputs) of a graph.
+func (c *cache) bind(b *ort.Binding, i int) error {
+	if c.kind != decoder.CacheORT {
+		return b.Input(decoder.CacheName(i), c.values[i])
+	}
+	pastKey, pastValue, key, value := decoder.CacheNames(i)
+	for _, x := range []struct {
+		bind func(string, *ort.Value) error
+		name string
+		v    *ort.Value
+	}{{b.Input, pastKey, c.values[2*i]}, {b.Input, pastValue, c.values[2*i+1]}, {b.Output, key, c.values[2*i]}, {b.Output, value, c.values[2*i+1]}} {
+		if err := x.bind(x.name, x.v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // copyFrom takes over the first tokens of another cache.
 func (c *cache) copyFrom(old *cache, tokens int) {
+	if tokens == 0 {
+		return
+	}
+	if c.kind != decoder.CacheORT {
+		// A cache of the project's own is a prefix of a longer one.
+		for i, mem := range c.memory {
+			copy(mem, old.memory[i][:c.bytes(tokens)])
+		}
+		return
+	}
 	n := tokens * c.dim
 	for i, mem := range c.memory {
 		dst, src := ort.Floats(mem), ort.Floats(old.memory[i])
@@ -64,51 +135,4 @@ func (c *cache) close() {
 		ort.Free(m)
 	}
 	c.values, c.memory = nil, nil
-}
-
-// ropeTable holds cosines and sines by position for all sessions of a model; a longer table replaces a shorter one, which lives on until close for those who use it.
-type ropeTable struct {
-	mu     sync.Mutex
-	rope   *decoder.Rope
-	tables []*ropeValues
-}
-
-type ropeValues struct {
-	positions int
-	memory    [2][]byte
-	values    [2]*ort.Value
-}
-
-// upTo returns a table of at least n positions.
-func (t *ropeTable) upTo(n int) (*ropeValues, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.tables) > 0 && t.tables[len(t.tables)-1].positions >= n {
-		return t.tables[len(t.tables)-1], nil
-	}
-	half := t.rope.Dims / 2
-	v := &ropeValues{positions: n}
-	for i := range v.memory {
-		mem, err := ort.Alloc(4 * n * half)
-		if err != nil {
-			return nil, err
-		}
-		v.memory[i] = mem
-		if v.values[i], err = ort.NewValue(mem, ort.Float32, n, half); err != nil {
-			return nil, err
-		}
-	}
-	t.rope.Table(ort.Floats(v.memory[0]), ort.Floats(v.memory[1]), 0, n)
-	t.tables = append(t.tables, v)
-	return v, nil
-}
-
-func (t *ropeTable) close() {
-	for _, v := range t.tables {
-		for i := range v.memory {
-			v.values[i].Close()
-			ort.Free(v.memory[i])
-		}
-	}
-	t.tables = nil
 }

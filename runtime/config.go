@@ -22,6 +22,7 @@ type Config struct {
 	Library  string                  // path of ONNX Runtime's shared library; "" searches (see FindLibrary)
 	Threads  int                     // threads of one pass; 0 is one a processor, at most 8
 	Quant    Quant                   // "" is Keep
+	KV       KV                      // form of keys and values; "" is KVHalf for Keep and KVORT for Float32
 	Context  int                     // most tokens of a session; 0 is what the model was made for
 	Chunk    int                     // tokens of a prompt that run in one pass; 0 is 256
 	Progress func(done, total int64) // called while weights are prepared, in bytes; nil is silent
@@ -41,6 +42,12 @@ func (c Config) withDefaults(context int) (Config, error) {
 	}
 	if c.Quant != Keep && c.Quant != Float32 {
 		return c, fmt.Errorf("runtime: quant: want keep or f32, found %q", c.Quant)
+	}
+	if c.KV == "" {
+		c.KV = KVHalf
+		if c.Quant == Float32 {
+			c.KV = KVORT
+		}
 	}
 	if c.Threads == 0 {
 		c.Threads = min(goruntime.NumCPU(), 8)

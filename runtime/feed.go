@@ -62,11 +62,7 @@ func (s *Session) fillFeed(f *feed) (err error) {
 	f.total = ort.Int32s(b.input(decoder.InputTotal, ort.Int32))
 	f.logits = ort.Floats(b.output(decoder.OutLogits, ort.Float32, 1, f.rows, d.Vocab))
 	for i := range d.Layers {
-		pastKey, pastValue, key, value := decoder.CacheNames(i)
-		b.share(f.binding.Input, pastKey, s.cache.values[2*i])
-		b.share(f.binding.Input, pastValue, s.cache.values[2*i+1])
-		b.share(f.binding.Output, key, s.cache.values[2*i])
-		b.share(f.binding.Output, value, s.cache.values[2*i+1])
+		b.err = errors.Join(b.err, s.cache.bind(f.binding, i))
 	}
 	if d.Rope.Dims > 0 {
 		b.share(f.binding.Input, decoder.InputCos, s.rope.values[0])

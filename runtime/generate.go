@@ -114,6 +114,9 @@ func (s *Session) begin(prompt []int32, o Options) (*generation, error) {
 		return nil, fmt.Errorf("runtime: generate: %w", err)
 	default:
 		g.text = textStream{stream: tokenizer.NewStream(tok), stops: o.Stop}
+		if !tok.Special(prompt[len(prompt)-1]) {
+			g.text.stream.Continue() // the answer goes on in the middle of a text
+		}
 		if !o.IgnoreEOS {
 			g.ends = tok.EOG()
 		}

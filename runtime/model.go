@@ -20,6 +20,7 @@ import (
 type Model struct {
 	file    *models.Model
 	config  Config
+	kv      decoder.Cache
 	version string // of ONNX Runtime
 	shape   hooks.Shape
 	store   store
@@ -53,6 +54,9 @@ func Open(path string, c Config) (*Model, error) {
 
 func (m *Model) load(c Config) (err error) {
 	if m.config, err = c.withDefaults(m.file.Context); err != nil {
+		return err
+	}
+	if m.kv, err = m.config.KV.cache(); err != nil {
 		return err
 	}
 	if m.config.Library == "" {

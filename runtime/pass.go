@@ -77,8 +77,8 @@ func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
 		return fmt.Errorf("runtime: pass over tokens %d to %d: %w", len(s.past), total-1, err)
 	}
 	state := s.state(phase)
-	for _, id := range tokens {
-		s.past = append(s.past, pastToken{id: id, generated: phase == hooks.Decode, state: state})
+	for i, id := range tokens {
+		s.past = append(s.past, pastToken{id: id, generated: phase == hooks.Decode, began: i == 0, state: state})
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (s *Session) reserve(n int) error {
 	if n > most {
 		return fmt.Errorf("%w: want room for %d tokens, found %d", ErrContextFull, n, most)
 	}
-	c, err := newCache(&s.model.file.Description, n, most)
+	c, err := newCache(&s.model.file.Description, s.model.kv, n, most)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,8 @@ const fnvOffset, fnvPrime = 14695981039346656037, 1099511628211
 func mix(h, v uint64) uint64 { return (h ^ v) * fnvPrime }
 
 // keep shortens the cache to the longest prefix of tokens that was computed as it would be now, and returns its length.
-// The last token is always run again, for its logits.
+// The last token is always run again, for its logits. What is run again begins where a pass began, so that asking the same again runs the same passes
+// again and rounds alike: matrix products over one row and over many may differ in the last bit.
 func (s *Session) keep(tokens []int32) int {
 	prefill, decode := s.state(hooks.Prefill), s.state(hooks.Decode)
 	n := 0
@@ -48,6 +49,9 @@ func (s *Session) keep(tokens []int32) int {
 			break
 		}
 		n++
+	}
+	for n > 0 && n < len(s.past) && !s.past[n].began {
+		n--
 	}
 	s.past = s.past[:n]
 	return n

@@ -41,6 +41,7 @@ type Session struct {
 type pastToken struct {
 	id        int32
 	generated bool
+	began     bool   // a pass began with it
 	state     uint64 // of the hooks that acted on it
 }
 

@@ -47,6 +47,17 @@ func TestCachedPrefixIsKeptOnlyUnderEqualHooks(t *testing.T) {
 	s := newSession(t, m)
 	o := Options{MaxTokens: 4, IgnoreEOS: true}
 	collect(t, s, prompt, o)
+	if n := s.keep(slices.Clone(prompt)); n != 0 {
+		t.Errorf("asked the same again, %d tokens are kept, want 0: the same pass must run again", n)
+	}
+	first := collect(t, s, prompt, o)
+	if again := collect(t, s, prompt, o); !slices.Equal(first, again) {
+		t.Errorf("asked the same again: %v, want %v", again, first)
+	}
+	if n := s.keep(append(slices.Clone(prompt), first[:2]...)); n != len(prompt)+1 {
+		t.Errorf("with two generated tokens %d tokens are kept, want %d", n, len(prompt)+1)
+	}
+	collect(t, s, prompt, o)
 	if n := s.keep(append(slices.Clone(prompt), 1)); n != len(prompt) {
 		t.Errorf("without hooks %d tokens are kept, want %d", n, len(prompt))
 	}

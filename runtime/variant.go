@@ -36,7 +36,7 @@ func (m *Model) variant(p *program) (*variant, error) {
 }
 
 func (m *Model) build(p *program) (*variant, error) {
-	o := decoder.Options{}
+	o := decoder.Options{Cache: m.kv}
 	if m.config.Quant == Keep {
 		o.PackedBytes = packedBytes
 	}

@@ -77,7 +77,46 @@ int tt_quantise_rows(int type, const float *x, size_t ldx, int m, int cols, void
 int tt_linear_rows(int type, const void *packed, int rows, int cols, const void *scratch, int m, float *y, size_t ldy,
                    int tile0, int tile1);
 
-// The instruction set in use: "plain", "avx2" or "avx512vnni".
+// Keys and values of one layer and one sequence. Tokens lie 16 by 16, all heads together, so that a cache is a prefix of a longer one: it is
+// grown, cut and forked by copying bytes. Memory of zeros is an empty cache; what lies past the last token appended is never used.
+struct tt_cache {
+    int type;     // TT_F32 or TT_F16
+    int kv_heads; // heads of keys and values
+    int head;     // columns of a head, at most TT_MAX_HEAD
+    void *data;   // tt_cache_bytes of memory, 64-byte aligned for speed
+};
+#define TT_MAX_HEAD 512
+
+size_t tt_cache_bytes(int type, int kv_heads, int head, int tokens); // 0 for a bad type or shape
+// Writes the keys and values of tokens [first, first+n): token i, head h at k + i*ldk + h*head, v likewise. Keys are rotated already.
+int tt_cache_append(const struct tt_cache *cache, int first, int n, const float *k, size_t ldk, const float *v, size_t ldv);
+// The opposite: tokens [first, first+n) as f32.
+int tt_cache_read(const struct tt_cache *cache, int first, int n, float *k, size_t ldk, float *v, size_t ldv);
+
+// Causal attention of n queries, the first of them token `first`, to the cache, which must hold tokens [0, first+n) already:
+//     y[i][h] = sum over t of softmax over t of (cap(scale * q[i][h] . k[t][h / (heads/kv_heads)])) * v[t]
+//     first+i-window < t <= first+i          cap(s) = softcap * tanh(s / softcap)
+// A result does not depend on n, nor on how parts are split: the bits are the same.
+struct tt_attention {
+    struct tt_cache cache;
+    int heads; // of queries: a multiple of the cache's
+    int first, n;
+    int window;    // tokens each query sees, itself included; 0 for all
+    float scale;   // usually 1/sqrt(head)
+    float softcap; // 0 for none
+    const float *q;
+    size_t ldq; // query i, head h at q + i*ldq + h*head
+    float *y;
+    size_t ldy; // as q
+};
+
+// The work falls into independent parts; threads compute each once, in any order, and one calls tt_attention_finish when all are done.
+int tt_attention_parts(const struct tt_attention *a); // or a negative tt_result
+size_t tt_attention_scratch(const struct tt_attention *a);
+int tt_attention_rows(const struct tt_attention *a, int part0, int part1, void *scratch);
+int tt_attention_finish(const struct tt_attention *a, const void *scratch);
+
+// The instruction set in use: "plain", "avx2", "avxvnni" or "avx512vnni".
 const char *tt_isa(void);
 // Chooses another one, for tests; not while other threads compute. NULL chooses the best again.
 int tt_select(const char *isa);
@@ -97,9 +136,16 @@ struct tt_kernels {
     int (*quantise_rows)(int type, const float *x, size_t ldx, int m, int cols, void *scratch, int i0, int i1);
     int (*linear_rows)(int type, const void *packed, int rows, int cols, const void *scratch, int m, float *y, size_t ldy,
                        int tile0, int tile1);
+    size_t (*cache_bytes)(int type, int kv_heads, int head, int tokens);
+    int (*cache_append)(const struct tt_cache *cache, int first, int n, const float *k, size_t ldk, const float *v, size_t ldv);
+    int (*cache_read)(const struct tt_cache *cache, int first, int n, float *k, size_t ldk, float *v, size_t ldv);
+    int (*attention_parts)(const struct tt_attention *a);
+    size_t (*attention_scratch)(const struct tt_attention *a);
+    int (*attention_rows)(const struct tt_attention *a, int part0, int part1, void *scratch);
+    int (*attention_finish)(const struct tt_attention *a, const void *scratch);
     const char *(*isa)(void);
 };
-#define TT_VERSION 1
+#define TT_VERSION 2
 const struct tt_kernels *tt_table(void);
 
 #ifdef __cplusplus

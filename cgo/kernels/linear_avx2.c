@@ -23,5 +23,5 @@ static int usable(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && tt_has_f16c();
 }
 
-const struct tt_isa tt_avx2 = {"avx2", usable, tt_quantise_avx2, linear};
+const struct tt_isa tt_avx2 = {"avx2", usable, tt_quantise_avx2, linear, tt_attend_avx2, tt_halve_f16c};
 #endif

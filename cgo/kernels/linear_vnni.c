@@ -299,8 +299,8 @@ static int usable(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("avx2");
+           __builtin_cpu_supports("avx2") && tt_has_f16c();
 }
 
-const struct tt_isa tt_avx512vnni = {"avx512vnni", usable, quantise, linear};
+const struct tt_isa tt_avx512vnni = {"avx512vnni", usable, quantise, linear, tt_attend_avx512, tt_halve_f16c};
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Products in plain C: the meaning of every faster kernel, and what runs where there is none.
+#include "attention.h"
 #include "unpack.h"
 
 // Rounds v, |v| <= 2^22, to the nearest integer (even on ties) in the low byte: no conversion, so that a NaN is no undefined behaviour.
@@ -101,4 +102,4 @@ static void linear(const struct tt_product *p, int tile0, int tile1) {
 
 static int usable(void) { return 1; }
 
-const struct tt_isa tt_plain = {"plain", usable, quantise, linear};
+const struct tt_isa tt_plain = {"plain", usable, quantise, linear, tt_attend_plain, tt_halve_plain};

@@ -16,6 +16,13 @@ static const struct tt_kernels table = {
     .quantise = tt_quantise,
     .quantise_rows = tt_quantise_rows,
     .linear_rows = tt_linear_rows,
+    .cache_bytes = tt_cache_bytes,
+    .cache_append = tt_cache_append,
+    .cache_read = tt_cache_read,
+    .attention_parts = tt_attention_parts,
+    .attention_scratch = tt_attention_scratch,
+    .attention_rows = tt_attention_rows,
+    .attention_finish = tt_attention_finish,
     .isa = tt_isa,
 };
 

@@ -126,12 +126,16 @@ struct tt_product {
     size_t ldy;
 };
 
+struct tt_segment;
+
 // One instruction set's kernels.
 struct tt_isa {
     const char *name;
     int (*usable)(void);
     void (*quantise)(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks);
     void (*linear)(const struct tt_product *p, int tile0, int tile1);
+    void (*attend)(struct tt_segment *s);
+    void (*halve)(uint16_t *dst, const float *src, int n); // f32 to half precision, ties to even
 };
 extern const struct tt_isa tt_plain, tt_avx2, tt_avxvnni, tt_avx512vnni;
 const struct tt_isa *tt_active(void);
@@ -139,6 +143,9 @@ const struct tt_isa *tt_active(void);
 // Parts that several instruction sets share.
 void tt_floats_avx2(const struct tt_product *p, int tile0, int tile1);
 void tt_floats_avx512(const struct tt_product *p, int tile0, int tile1);
+void tt_attend_avx2(struct tt_segment *s);
+void tt_attend_avx512(struct tt_segment *s);
+void tt_halve_f16c(uint16_t *dst, const float *src, int n);
 void tt_quantise_avx2(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks);
 int tt_has_f16c(void);
 int tt_has_avxvnni(void);

@@ -35,6 +35,7 @@ enum {
   SLOT_CreateTensorWithDataAsOrtValue = 49,
   SLOT_GetTensorMutableData = 51,
   SLOT_CreateCpuMemoryInfo = 69,
+  SLOT_KernelInfoGetAttribute_float = 85,
   SLOT_KernelInfoGetAttribute_int64 = 86,
   SLOT_KernelContext_GetInput = 90,
   SLOT_KernelContext_GetOutput = 91,

@@ -4,7 +4,7 @@
 
 package ort
 
-// #cgo CFLAGS: -O2 -std=gnu11 -Wall
+// #cgo CFLAGS: -O3 -std=gnu11 -Wall
 // #include "session.h"
 // #include "ops.h"
 import "C"

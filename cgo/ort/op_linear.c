@@ -9,19 +9,9 @@
 // The products come from cgo/kernels through the table that Go hands over; threads are those of the session's own pool.
 
 #include <stdlib.h>
-#include <pthread.h>
 
 #include "../kernels/kernels.h"
 #include "ops.h"
-
-static const struct tt_kernels* kernels;
-
-int tt_use_kernels(const void* table) {
-  const struct tt_kernels* k = table;
-  if (k->version != TT_VERSION || k->bytes != sizeof *k) return 1;
-  kernels = k;
-  return 0;
-}
 
 typedef struct {
   int64_t type, rows, cols;
@@ -29,7 +19,7 @@ typedef struct {
 
 static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
   (void)op, (void)api;
-  if (kernels == NULL) return tt_fail("Linear: no kernels are registered");
+  if (tt_products == NULL) return tt_fail("Linear: no kernels are registered");
   kernel* k = calloc(1, sizeof *k);
   if (k == NULL) return tt_fail("Linear: out of memory");
   OrtStatus* st = tt_attribute(info, "type", &k->type);
@@ -38,25 +28,6 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   if (st != NULL) return free(k), st;
   *out = k;
   return NULL;
-}
-
-// Scratch memory belongs to the thread that runs the graph: it grows to the largest call and is freed when the thread ends.
-static pthread_key_t scratch_key;
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
-static _Thread_local void* scratch;
-static _Thread_local size_t scratch_size;
-
-static void make_key(void) { pthread_key_create(&scratch_key, free); }
-
-static void* scratch_of(size_t bytes) {
-  if (bytes <= scratch_size) return scratch;
-  pthread_once(&scratch_once, make_key);
-  free(scratch);
-  scratch_size = (bytes + 4095) & ~(size_t)4095;
-  scratch = aligned_alloc(64, scratch_size);
-  if (scratch == NULL) scratch_size = 0;
-  pthread_setspecific(scratch_key, scratch);
-  return scratch;
 }
 
 typedef struct {
@@ -72,20 +43,14 @@ static int part(int total, int parts, size_t i) { return (int)((int64_t)total * 
 
 static void quantise_part(void* arg, size_t i) {
   product* p = arg;
-  kernels->quantise_rows((int)p->k->type, p->x, (size_t)p->k->cols, p->m, (int)p->k->cols, p->scratch, part(p->m, p->parts, i),
+  tt_products->quantise_rows((int)p->k->type, p->x, (size_t)p->k->cols, p->m, (int)p->k->cols, p->scratch, part(p->m, p->parts, i),
                          part(p->m, p->parts, i + 1));
 }
 
 static void linear_part(void* arg, size_t i) {
   product* p = arg;
-  kernels->linear_rows((int)p->k->type, p->w, (int)p->k->rows, (int)p->k->cols, p->scratch, p->m, p->y, (size_t)p->k->rows,
+  tt_products->linear_rows((int)p->k->type, p->w, (int)p->k->rows, (int)p->k->cols, p->scratch, p->m, p->y, (size_t)p->k->rows,
                        part(p->tiles, p->parts, i), part(p->tiles, p->parts, i + 1));
-}
-
-// OrtStatus* KernelContext_ParallelFor(const OrtKernelContext*, void (*fn)(void*, size_t), size_t total, size_t num_batch, void*)
-static OrtStatus* parallel(OrtKernelContext* ctx, void (*fn)(void*, size_t), product* p) {
-  return FN(KernelContext_ParallelFor, OrtStatus*, const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)(
-      ctx, fn, (size_t)p->parts, 0, p);
 }
 
 // Below this much work a second thread costs more than it brings.
@@ -97,11 +62,11 @@ static OrtStatus* multiply(OrtKernelContext* ctx, product* p) {
   p->parts = work < SMALL ? 1 : MOST_PARTS < p->tiles ? MOST_PARTS : p->tiles;
   OrtStatus* st = NULL;
   if (p->m < 4 || p->parts == 1)
-    kernels->quantise((int)k->type, p->x, (size_t)k->cols, p->m, (int)k->cols, p->scratch);
+    tt_products->quantise((int)k->type, p->x, (size_t)k->cols, p->m, (int)k->cols, p->scratch);
   else
-    st = parallel(ctx, quantise_part, p);
+    st = tt_parallel(ctx, quantise_part, p->parts, p);
   if (st != NULL) return st;
-  if (p->parts > 1) return parallel(ctx, linear_part, p);
+  if (p->parts > 1) return tt_parallel(ctx, linear_part, p->parts, p);
   linear_part(p, 0);
   return NULL;
 }
@@ -119,8 +84,8 @@ static OrtStatus* compute_linear(void* self, OrtKernelContext* ctx) {
   shape[x.rank - 1] = k->rows;
   void* y;
   if ((st = tt_output(ctx, 0, shape, x.rank, &y)) != NULL || m == 0) return st;
-  product p = {k, w.data, x.data, y, NULL, (int)m, kernels->tiles((int)k->rows), 1};
-  p.scratch = scratch_of(kernels->scratch_bytes((int)k->type, (int)m, (int)k->cols));
+  product p = {k, w.data, x.data, y, NULL, (int)m, tt_products->tiles((int)k->rows), 1};
+  p.scratch = tt_scratch(tt_products->scratch_bytes((int)k->type, (int)m, (int)k->cols));
   if (p.scratch == NULL) return tt_fail("Linear: out of memory");
   return multiply(ctx, &p);
 }
@@ -140,7 +105,7 @@ static OrtStatus* compute_row(void* self, OrtKernelContext* ctx) {
   const int64_t* id = ids.data;
   for (int64_t i = 0; i < n; i++) {
     if (id[i] < 0 || id[i] >= k->rows) return tt_fail("Row: a token id is outside the vocabulary");
-    kernels->row((int)k->type, w.data, (int)k->rows, (int)k->cols, (int)id[i], (float*)y + i * k->cols);
+    tt_products->row((int)k->type, w.data, (int)k->rows, (int)k->cols, (int)id[i], (float*)y + i * k->cols);
   }
   return NULL;
 }

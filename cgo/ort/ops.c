@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_linear, &tt_op_row};
+static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_linear, &tt_op_row, &tt_op_attention};
 
 size_t tt_op_count(void) { return sizeof ops / sizeof ops[0]; }
 const OrtCustomOp* tt_op(size_t i) { return ops[i]; }
@@ -33,6 +33,10 @@ OrtStatus* tt_output(OrtKernelContext* ctx, size_t index, const int64_t* shape, 
 
 OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* out) {
   return FN(KernelInfoGetAttribute_int64, OrtStatus*, const OrtKernelInfo*, const char*, int64_t*)(info, name, out);
+}
+
+OrtStatus* tt_attribute_float(const OrtKernelInfo* info, const char* name, float* out) {
+  return FN(KernelInfoGetAttribute_float, OrtStatus*, const OrtKernelInfo*, const char*, float*)(info, name, out);
 }
 
 int tt_all_required(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, 0; }

@@ -10,10 +10,20 @@
 size_t tt_op_count(void);
 const OrtCustomOp* tt_op(size_t i);
 
-extern const OrtCustomOp tt_op_tap, tt_op_linear, tt_op_row;
+extern const OrtCustomOp tt_op_tap, tt_op_linear, tt_op_row, tt_op_attention;
 
-// Takes the table of cgo/kernels; 1 where its layout is another.
+struct tt_kernels;
+extern const struct tt_kernels* tt_products;  // the table of cgo/kernels, NULL before tt_use_kernels
+
+// Takes the table; 1 where its layout is another.
 int tt_use_kernels(const void* table);
+
+// Memory of the thread that runs the graph, grown to the largest call and freed when the thread ends; NULL when there is none.
+// The next call may move it.
+void* tt_scratch(size_t bytes);
+
+// Calls fn(arg, i) for i < parts on the session's threads.
+OrtStatus* tt_parallel(OrtKernelContext* ctx, void (*fn)(void*, size_t), int parts, void* arg);
 
 // A tensor as a kernel sees it; shape is borrowed from the value.
 typedef struct {
@@ -26,6 +36,7 @@ OrtStatus* tt_fail(const char* message);
 OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out);
 OrtStatus* tt_output(OrtKernelContext* ctx, size_t index, const int64_t* shape, size_t rank, void** data);
 OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* out);
+OrtStatus* tt_attribute_float(const OrtKernelInfo* info, const char* name, float* out);
 
 // Calls shared by all operators' tables.
 int tt_all_required(const OrtCustomOp* op, size_t i);

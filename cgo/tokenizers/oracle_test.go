@@ -100,10 +100,10 @@ func texts(tb testing.TB) []string {
 	for _, name := range []string{"tinystories_1000", "wikitext_1000"} {
 		all = append(all, corpus(tb, name)...)
 	}
-	return append(all, mixtures(250)...)
+	return append(all, mixtures(150)...)
 }
 
-// corpus is every 25th text of a file of a thousand, cut to a length that keeps the test short.
+// corpus is every 50th text of a file of a thousand, cut to a length that keeps the test short.
 func corpus(tb testing.TB, name string) []string {
 	tb.Helper()
 	data, err := os.ReadFile(fixture.Path(tb, "data/ToonTalk+jlens-tinystories/out/corpora/"+name+".json"))
@@ -115,7 +115,7 @@ func corpus(tb testing.TB, name string) []string {
 		tb.Fatal(err)
 	}
 	var some []string
-	for i := 0; i < len(all); i += 25 {
+	for i := 0; i < len(all); i += 50 {
 		some = append(some, strings.ToValidUTF8(all[i][:min(len(all[i]), 300)], ""))
 	}
 	return some

@@ -25,6 +25,27 @@ func CacheNames(layer int) (pastKey, pastValue, key, value string) {
 	return fmt.Sprintf("past_key.%d", layer), fmt.Sprintf("past_value.%d", layer), fmt.Sprintf("key.%d", layer), fmt.Sprintf("value.%d", layer)
 }
 
+// CacheName is the graph input of a block's cache where the project's own attention runs: uint8, written in place.
+func CacheName(layer int) string { return fmt.Sprintf("cache.%d", layer) }
+
+// Cache says which attention a graph has, by the cache that it keeps.
+type Cache uint8
+
+// The caches that graphs are built with.
+const (
+	CacheORT Cache = iota // ONNX Runtime's GroupQueryAttention, float32: see CacheNames
+	CacheF32              // the project's own attention, float32: see CacheName
+	CacheF16              // the same, half precision
+)
+
+// Type is the number type of the cache.
+func (c Cache) Type() quant.Type {
+	if c == CacheF16 {
+		return quant.F16
+	}
+	return quant.F32
+}
+
 // Rows tells which rows a site has.
 type Rows string
 
@@ -36,6 +57,7 @@ const (
 
 // Options says how a graph is built.
 type Options struct {
+	Cache Cache
 	// PackedBytes returns the size of a matrix in packed form, or 0 where it is to run as float32; nil packs nothing.
 	PackedBytes func(t quant.Type, rows, cols int) int
 	// At is called at every site in forward order with the value there, and returns the value that takes its place; nil leaves the graph as it is.

@@ -12,8 +12,10 @@ import (
 type Tensor struct {
 	Name  string
 	Type  quant.Type
-	Shape []int  // row-major: [out, in] for a linear layer
-	Data  []byte // stored blocks
+	Shape []int                  // row-major: [out, in] for a linear layer
+	Data  []byte                 // stored blocks; nil where Make makes them
+	Order []int32                // of a matrix: for each row the stored row to take; nil is row by row
+	Make  func() ([]byte, error) // makes the blocks, with rows in order, of a tensor that the file stores in another way
 }
 
 // Rows returns the first dimension of a matrix and 1 for a vector.
@@ -26,6 +28,31 @@ func (t *Tensor) Rows() int {
 
 // Cols returns the last dimension.
 func (t *Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
+
+// Bytes is the size of the stored blocks.
+func (t *Tensor) Bytes() int64 {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d
+	}
+	size, err := quant.Bytes(t.Type, n)
+	if err != nil {
+		return int64(len(t.Data))
+	}
+	return int64(size)
+}
+
+// Blocks returns the stored blocks, made where the file has them in another way; rows still have to be taken in the order of Order.
+func (t *Tensor) Blocks() ([]byte, error) {
+	if t.Make == nil {
+		return t.Data, nil
+	}
+	data, err := t.Make()
+	if err != nil {
+		return nil, fmt.Errorf("decoder: tensor %s: %w", t.Name, err)
+	}
+	return data, nil
+}
 
 // Source finds tensors by the names that GGUF files use, such as blk.3.attn_q.weight, whatever the file calls them.
 type Source interface {
@@ -44,7 +71,8 @@ type Form uint8
 const (
 	Packed Form = iota // tiles of cgo/kernels, uint8 [bytes], for the operators Linear and Row
 	Matrix             // float32 [in, out], for MatMul
-	Plain              // float32 as stored
+	Plain              // float32 as stored, Shape
+	Paired             // float32 Shape, rows of each two consecutive pieces taking turns
 )
 
 // Weight is one initializer of a graph: the tensors it is made of, one below the other, and its form.
@@ -54,10 +82,11 @@ type Weight struct {
 	Pieces []Tensor
 	Rows   int
 	Cols   int
-	Bytes  int // of the packed form; 0 otherwise
+	Bytes  int   // of the packed form; 0 otherwise
+	Shape  []int // of the forms Plain and Paired
 }
 
-// Type returns the stored type, which is the same for all pieces.
+// Type returns the stored type, which is the same for all pieces of a packed weight.
 func (w *Weight) Type() quant.Type { return w.Pieces[0].Type }
 
 // MissingError says that a model lacks a tensor that its description asks for, or has it in another shape.

@@ -64,12 +64,13 @@ func (a *app) status(err error) int {
 	if err == nil {
 		return 0
 	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.err, "trimtab: interrupted")
+		return statusInterrupted
+	}
 	fmt.Fprintln(a.err, "trimtab: "+oneLine(err))
 	var usage usageError
-	switch {
-	case errors.Is(err, context.Canceled):
-		return statusInterrupted
-	case !a.started || errors.As(err, &usage):
+	if !a.started || errors.As(err, &usage) {
 		return statusUsage
 	}
 	return statusFailed

@@ -93,7 +93,9 @@ func wrap(text string, width int) []string {
 				out, line = append(out, head), line[len(head):]
 			}
 		}
-		out = append(out, strings.TrimRight(line, " "))
+		if line != "" || paragraph == "" {
+			out = append(out, strings.TrimRight(line, " "))
+		}
 	}
 	return out
 }

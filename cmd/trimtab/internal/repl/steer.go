@@ -9,7 +9,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 )
 
 // steer attaches a steering; without a spec it lists what is attached.
@@ -71,11 +70,9 @@ func (c *Chat) steering(context.Context, string) error {
 		c.screen.println("nothing is attached")
 		return nil
 	}
-	w := tabwriter.NewWriter(c.screen.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSTRENGTH\tSITES\tSPEC")
 	for _, a := range c.rig.steerings {
 		spec := a.Spec()
-		fmt.Fprintf(w, "%s\t%g\t%s\t%s\n", a.name, a.Strength().Value(), a.Where(), spec.String())
+		c.screen.println(fmt.Sprintf("%s  strength %g\n    %s\n    %s", a.name, a.Strength().Value(), a.Where(), spec.String()))
 	}
-	return w.Flush()
+	return nil
 }

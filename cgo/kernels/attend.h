@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// One segment of attention with vectors of 16 floats. The file that includes this has defined before
+//
+//     SIMD             the functions' target attribute
+//     v16              16 floats, in as many registers as it takes
+//     MOST             rows computed together at most: 4 or 8
+//     ACROSS(rows)     vectors of each row computed together, so that all sums stay in registers
+//     set1(x), load32(p), load16(p), store(p, v)
+//     mul_add(a, b, c) is a*b+c; mul, sub, add, divide, most(a, b) the larger; nearest(x) rounds; magnitude(x); with_sign(x, y) is x, x >= 0,
+//     with y's sign; power(n) is 2^n; zero_below(p, x, least) is p, but 0 where x < least; largest(v), total(v) of the 16
+//
+// Each score and each result is summed in one order, whatever is computed beside it.
+#include "attention.h"
+
+#define INLINE SIMD static inline __attribute__((always_inline))
+
+INLINE v16 load(int type, const uint8_t *p) { return type == TT_F32 ? load32((const float *)p) : load16(p); }
+
+// exp(x) for x <= 0; see tt_exp.
+INLINE v16 exponential(v16 x) {
+    v16 n = nearest(mul(x, set1(TT_LOG2_E)));
+    v16 r = mul_add(n, set1(-TT_LN2_HIGH), x);
+    r = mul_add(n, set1(-TT_LN2_LOW), r);
+    v16 p = mul_add(set1(1.0f / 5040), r, set1(1.0f / 720));
+    p = mul_add(p, r, set1(1.0f / 120));
+    p = mul_add(p, r, set1(1.0f / 24));
+    p = mul_add(p, r, set1(1.0f / 6));
+    p = mul_add(p, r, set1(0.5f));
+    p = mul_add(p, r, set1(1.0f));
+    p = mul_add(p, r, set1(1.0f));
+    return zero_below(mul(p, power(n)), x, TT_EXP_LEAST);
+}
+
+// softcap * tanh(x / softcap), by exp of what is never positive.
+INLINE v16 soft(v16 x, float softcap) {
+    v16 a = divide(x, set1(softcap)), e = exponential(mul(magnitude(a), set1(-2)));
+    v16 t = divide(sub(set1(1), e), add(set1(1), e));
+    return mul(with_sign(t, a), set1(softcap));
+}
+
+// Scores of n rows from r0 on with the keys of `across` blocks.
+INLINE void score_blocks(int type, int n, int across, const struct tt_segment *s, int r0, int block, float (*score)[TT_SEGMENT]) {
+    const uint8_t *keys = s->block + block * s->stride;
+    size_t column = TT_TOKENS * (type == TT_F32 ? 4 : 2);
+    v16 sum[16], k[16];
+#pragma GCC unroll 16
+    for (int j = 0; j < n * across; j++)
+        sum[j] = set1(0);
+    for (int d = 0; d < s->head; d++, keys += column) {
+#pragma GCC unroll 16
+        for (int b = 0; b < across; b++) {
+            k[b] = load(type, keys + b * s->stride);
+            __builtin_prefetch(keys + (across + b) * s->stride);
+        }
+#pragma GCC unroll 16
+        for (int j = 0; j < n * across; j++)
+            sum[j] = mul_add(k[j % across], set1(s->q[r0 + j / across][d]), sum[j]);
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < n * across; j++)
+        store(score[r0 + j / across] + (block + j % across) * TT_TOKENS, mul(sum[j], set1(s->scale)));
+}
+
+INLINE void score_rows(int type, int n, const struct tt_segment *s, int r0, int block0, int block1, float (*score)[TT_SEGMENT]) {
+    int across = ACROSS(n), b = block0;
+    for (; b + across <= block1; b += across)
+        score_blocks(type, n, across, s, r0, b, score);
+    for (; b < block1; b++)
+        score_blocks(type, n, 1, s, r0, b, score);
+}
+
+// Scores of one row to exp(score - largest); 0 where the row sees nothing.
+SIMD static void row_weights(struct tt_segment *s, int r, int begin, int end, float *score) {
+    const float nothing = tt_f32_of_bits(0xff800000);
+    int from = s->from[r] < end ? s->from[r] : end, to = s->to[r] > begin ? s->to[r] : begin;
+    for (int t = begin; t < end && s->softcap > 0; t += 16)
+        store(score + t, soft(load32(score + t), s->softcap));
+    for (int t = begin; t < from; t++)
+        score[t] = nothing;
+    for (int t = to; t < end; t++)
+        score[t] = nothing;
+    s->top[r] = nothing;
+    s->sum[r] = 0;
+    if (from >= to) { // the others of the group do
+        memset(score + begin, 0, (end - begin) * sizeof *score);
+        return;
+    }
+    v16 top = set1(nothing), sum = set1(0);
+    for (int t = begin; t < end; t += 16)
+        top = most(top, load32(score + t));
+    v16 all = set1(largest(top));
+    for (int t = begin; t < end; t += 16) {
+        v16 e = exponential(sub(load32(score + t), all));
+        store(score + t, e);
+        sum = add(sum, e);
+    }
+    s->sum[r] = total(sum);
+    s->top[r] = s->sum[r] == s->sum[r] ? largest(top) : s->sum[r]; // a NaN shows
+}
+
+// Columns [16*c, 16*(c+across)) of n rows from r0 on.
+INLINE void add_values(int type, int n, int across, const struct tt_segment *s, int r0, int c, int begin, int end, float (*weight)[TT_SEGMENT]) {
+    size_t size = type == TT_F32 ? 4 : 2, row = s->wide * size;
+    v16 sum[16], v[16];
+#pragma GCC unroll 16
+    for (int j = 0; j < n * across; j++)
+        sum[j] = set1(0);
+    for (int t = begin; t < end; t++) {
+        const uint8_t *values = s->block + t / TT_TOKENS * s->stride + s->half + t % TT_TOKENS * row + 16 * c * size;
+#pragma GCC unroll 16
+        for (int i = 0; i < across; i++) {
+            v[i] = load(type, values + 16 * i * size);
+            __builtin_prefetch(values + 2 * s->stride + 16 * i * size);
+        }
+#pragma GCC unroll 16
+        for (int j = 0; j < n * across; j++)
+            sum[j] = mul_add(v[j % across], set1(weight[r0 + j / across][t]), sum[j]);
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < n * across; j++)
+        store(s->out + (size_t)(r0 + j / across) * s->wide + 16 * (c + j % across), sum[j]);
+}
+
+INLINE void value_rows(int type, int n, const struct tt_segment *s, int r0, int begin, int end, float (*weight)[TT_SEGMENT]) {
+    int across = ACROSS(n), c = 0, columns = s->wide / 16;
+    for (; c + across <= columns; c += across)
+        add_values(type, n, across, s, r0, c, begin, end, weight);
+    for (; c < columns; c++)
+        add_values(type, n, 1, s, r0, c, begin, end, weight);
+}
+
+// Rows go 8, 4, 3, 2 or 1 together.
+INLINE int together(int left) { return left >= MOST ? MOST : left >= 4 ? 4 : left; }
+
+INLINE void attend(int type, struct tt_segment *s) {
+    float score[TT_ROWS][TT_SEGMENT] __attribute__((aligned(64)));
+    int end = tt_segment_end(s), start = tt_segment_start(s) / TT_TOKENS, stop = (end + TT_TOKENS - 1) / TT_TOKENS;
+    for (int r = 0, n; r < s->rows; r += n) {
+        n = together(s->rows - r);
+        switch (n) {
+        case 8: score_rows(type, MOST, s, r, start, stop, score); break;
+        case 4: score_rows(type, 4, s, r, start, stop, score); break;
+        case 3: score_rows(type, 3, s, r, start, stop, score); break;
+        case 2: score_rows(type, 2, s, r, start, stop, score); break;
+        default: score_rows(type, 1, s, r, start, stop, score);
+        }
+    }
+    for (int r = 0; r < s->rows; r++)
+        row_weights(s, r, start * TT_TOKENS, stop * TT_TOKENS, score[r]);
+    for (int r = 0, n; r < s->rows; r += n) {
+        n = together(s->rows - r);
+        switch (n) {
+        case 8: value_rows(type, MOST, s, r, start * TT_TOKENS, end, score); break;
+        case 4: value_rows(type, 4, s, r, start * TT_TOKENS, end, score); break;
+        case 3: value_rows(type, 3, s, r, start * TT_TOKENS, end, score); break;
+        case 2: value_rows(type, 2, s, r, start * TT_TOKENS, end, score); break;
+        default: value_rows(type, 1, s, r, start * TT_TOKENS, end, score);
+        }
+    }
+}
+
+SIMD static void attend_f32(struct tt_segment *s) { attend(TT_F32, s); }
+SIMD static void attend_f16(struct tt_segment *s) { attend(TT_F16, s); }
