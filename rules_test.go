@@ -24,7 +24,7 @@ const module = "github.com/trimtab/trimtab/"
 var arrows = map[string][]string{
 	"hooks":    {"hooks"},
 	"models":   {"models", "internal"},
-	"steering": {"steering", "hooks", "models/gguf", "models/safetensors", "internal"},
+	"steering": {"steering", "hooks", "models/gguf", "models/safetensors", "models/quant", "models/npy", "models/pickle", "internal"},
 	"runtime":  {"runtime", "hooks", "models", "cgo", "internal"},
 	"cgo":      {"cgo", "internal"},
 	"internal": {"internal"},

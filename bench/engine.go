@@ -15,7 +15,8 @@ import (
 type engine struct {
 	session *runtime.Session
 	prompt  []int32
-	limit   int // steps before the prompt is taken up again
+	limit   int // tokens before the prompt is taken up again
+	step    int // tokens a step
 	taken   int
 	next    func() (runtime.Token, error, bool)
 	stop    func()
@@ -43,26 +44,30 @@ func (e *engine) close() {
 	e.session.Close()
 }
 
-// decode makes each step one token behind a context of the given length, which grows by at most limit tokens.
-func (e *engine) decode(name string, prompt []int32, limit int) Contestant {
-	e.prompt, e.limit = prompt, limit
+// decode makes each step some tokens behind a context of the given length, which grows by at most limit tokens.
+func (e *engine) decode(name string, prompt []int32, step, limit int) Contestant {
+	e.prompt, e.step, e.limit = prompt, step, limit
 	return Contestant{Name: name, Step: e.decodeStep}
 }
 
 func (e *engine) decodeStep(ctx context.Context) (Sample, error) {
-	if e.next == nil || e.taken == e.limit {
+	if e.next == nil || e.taken+e.step > e.limit {
 		if err := e.restart(ctx); err != nil {
 			return Sample{}, err
 		}
 	}
-	e.taken++
+	e.taken += e.step
 	start := now()
-	_, err, ok := e.next()
-	s := start.since()
-	if err == nil && !ok {
-		err = fmt.Errorf("bench: the generation ended early")
+	for range e.step {
+		_, err, ok := e.next()
+		if err == nil && !ok {
+			err = fmt.Errorf("bench: the generation ended early")
+		}
+		if err != nil {
+			return Sample{}, err
+		}
 	}
-	return s, err
+	return start.since(), nil
 }
 
 // restart begins the generation again and takes two tokens, which pay for the prompt and for buffers.

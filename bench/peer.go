@@ -93,25 +93,40 @@ func (p *Peer) run(ids []int32, at int) (Sample, error) {
 	return Sample{Wall: time.Duration(answer.Wall), CPU: time.Duration(answer.CPU)}, err
 }
 
-// decode makes each step one token behind a context of the given length, which grows by at most limit tokens.
-func (p *Peer) decode(prompt []int32, limit int) Contestant {
+// decode makes each step some tokens behind a context of the given length, which grows by at most limit tokens.
+func (p *Peer) decode(prompt []int32, step, limit int) Contestant {
 	taken := limit
 	return Contestant{Name: p.Name, Step: func(context.Context) (Sample, error) {
-		if taken == limit {
-			if _, err := p.run(prompt, 0); err != nil {
+		if taken+step > limit {
+			// Two tokens before the clock counts, as for the engine.
+			if err := p.warm(prompt); err != nil {
 				return Sample{}, err
 			}
 			taken = 0
-			// Two tokens before the clock counts, as for the engine.
-			for i := range 2 {
-				if _, err := p.run(prompt[:1], len(prompt)+i); err != nil {
-					return Sample{}, err
-				}
-			}
 		}
-		taken++
-		return p.run(prompt[taken%len(prompt):][:1], len(prompt)+1+taken)
+		var sum Sample
+		for range step {
+			s, err := p.run(prompt[taken%len(prompt):][:1], len(prompt)+2+taken)
+			if err != nil {
+				return Sample{}, err
+			}
+			taken++
+			sum.Wall += s.Wall
+			sum.CPU += s.CPU
+		}
+		return sum, nil
 	}}
+}
+
+// warm runs the prompt and two tokens.
+func (p *Peer) warm(prompt []int32) error {
+	_, err := p.run(prompt, 0)
+	for i := range 2 {
+		if err == nil {
+			_, err = p.run(prompt[:1], len(prompt)+i)
+		}
+	}
+	return err
 }
 
 // prefill makes each step one run of a whole prompt from an empty cache.

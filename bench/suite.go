@@ -16,7 +16,7 @@ import (
 // Config says what is measured; the zero value is the whole suite without peers.
 type Config struct {
 	Model    runtime.Config
-	Rounds   int   // steps of each contestant of a decode comparison; 0 is 200, prefill comparisons take a twentieth
+	Rounds   int   // steps of each contestant of a decode comparison; 0 is 40, prefill comparisons take a quarter
 	Contexts []int // tokens of context at decode; nil is 32 and 1024
 	Prompt   int   // tokens of the prefill comparison; 0 is 512
 	Peers    bool  // compare with llama.cpp on the same file and threads, where it is installed
@@ -77,7 +77,7 @@ func Run(ctx context.Context, path string, c Config) (*Report, error) {
 
 func (c Config) withDefaults() Config {
 	if c.Rounds == 0 {
-		c.Rounds = 200
+		c.Rounds = 40
 	}
 	if c.Contexts == nil {
 		c.Contexts = []int{32, 1024}
@@ -90,6 +90,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// decodeStep is how many tokens a contestant decodes in a row: as in use, most of them find the processor's caches as the one before left them.
+const decodeStep = 8
 
 type suite struct {
 	ctx    context.Context
@@ -109,7 +112,7 @@ func (s *suite) load() error {
 	}
 	defer e.close()
 	start := time.Now()
-	if _, err := e.decode("", s.prompt(32), 8).Step(s.ctx); err != nil {
+	if _, err := e.decode("", s.prompt(32), 1, 8).Step(s.ctx); err != nil {
 		return err
 	}
 	l := &s.report.Load
@@ -142,14 +145,14 @@ func (s *suite) speed() error {
 	}()
 	for _, n := range s.c.Contexts {
 		title := fmt.Sprintf("decode, %d tokens of context", n)
-		if err := s.section(&s.report.Speed, title, 1, s.c.Rounds, nil, peers, func(e *engine, name string) Contestant {
-			return e.decode(name, s.prompt(n), 64)
-		}, func(p *Peer) Contestant { return p.decode(s.prompt(n), 64) }); err != nil {
+		if err := s.section(&s.report.Speed, title, decodeStep, s.c.Rounds, nil, peers, func(e *engine, name string) Contestant {
+			return e.decode(name, s.prompt(n), decodeStep, 64)
+		}, func(p *Peer) Contestant { return p.decode(s.prompt(n), decodeStep, 64) }); err != nil {
 			return err
 		}
 	}
 	title := fmt.Sprintf("prefill of %d tokens", s.c.Prompt)
-	return s.section(&s.report.Speed, title, s.c.Prompt, max(s.c.Rounds/20, 3), nil, peers, func(e *engine, name string) Contestant {
+	return s.section(&s.report.Speed, title, s.c.Prompt, max(s.c.Rounds/4, 3), nil, peers, func(e *engine, name string) Contestant {
 		return e.prefill(name, s.prompt(s.c.Prompt))
 	}, func(p *Peer) Contestant { return p.prefill(s.prompt(s.c.Prompt)) })
 }
@@ -157,13 +160,13 @@ func (s *suite) speed() error {
 // overhead compares every hook kind with none.
 func (s *suite) overhead() error {
 	n := s.c.Contexts[0]
-	if err := s.section(&s.report.Hooks, fmt.Sprintf("hooks at decode, %d tokens of context", n), 1, s.c.Rounds, Kinds(), nil, func(e *engine, name string) Contestant {
-		return e.decode(name, s.prompt(n), 64)
+	if err := s.section(&s.report.Hooks, fmt.Sprintf("hooks at decode, %d tokens of context", n), decodeStep, s.c.Rounds, Kinds(), nil, func(e *engine, name string) Contestant {
+		return e.decode(name, s.prompt(n), decodeStep, 64)
 	}, nil); err != nil {
 		return err
 	}
 	title := fmt.Sprintf("hooks at prefill of %d tokens", s.c.Prompt)
-	return s.section(&s.report.Hooks, title, s.c.Prompt, max(s.c.Rounds/20, 3), Kinds(), nil, func(e *engine, name string) Contestant {
+	return s.section(&s.report.Hooks, title, s.c.Prompt, max(s.c.Rounds/4, 3), Kinds(), nil, func(e *engine, name string) Contestant {
 		return e.prefill(name, s.prompt(s.c.Prompt))
 	}, nil)
 }

@@ -98,26 +98,33 @@ func (s *store) prepare(weights []decoder.Weight) error {
 func stored(w *decoder.Weight) int64 {
 	var n int64
 	for i := range w.Pieces {
-		n += int64(len(w.Pieces[i].Data))
+		n += w.Pieces[i].Bytes()
 	}
 	return n
 }
 
 // bring makes one weight ready in its form.
 func bring(w *decoder.Weight) (*heldWeight, error) {
-	if w.Form == decoder.Packed {
+	switch w.Form {
+	case decoder.Packed:
 		return bringPacked(w)
+	case decoder.Matrix:
+		return bringFloats(w, transpose, w.Cols, w.Rows)
 	}
+	return bringFloats(w, stack, w.Shape...)
+}
+
+func bringFloats(w *decoder.Weight, expand func([]float32, *decoder.Weight) error, shape ...int) (*heldWeight, error) {
 	memory, err := kernels.Alloc(4 * w.Rows * w.Cols)
 	if err != nil {
 		return nil, err
 	}
 	h := &heldWeight{memory: memory}
-	if err := transpose(ort.Floats(memory), w); err != nil {
+	if err := expand(ort.Floats(memory), w); err != nil {
 		h.free()
 		return nil, err
 	}
-	h.value, err = ort.NewValue(memory, ort.Float32, w.Cols, w.Rows)
+	h.value, err = ort.NewValue(memory, ort.Float32, shape...)
 	return h, err
 }
 
@@ -129,7 +136,12 @@ func bringPacked(w *decoder.Weight) (*heldWeight, error) {
 	h := &heldWeight{memory: memory}
 	pieces := make([]kernels.Piece, len(w.Pieces))
 	for i := range w.Pieces {
-		pieces[i] = kernels.Piece{Data: w.Pieces[i].Data, Rows: w.Pieces[i].Rows()}
+		data, err := w.Pieces[i].Blocks()
+		if err != nil {
+			h.free()
+			return nil, err
+		}
+		pieces[i] = kernels.Piece{Data: data, Rows: w.Pieces[i].Rows(), Order: w.Pieces[i].Order}
 	}
 	packed := kernels.Weight{Type: kernels.Type(w.Type()), Rows: w.Rows, Cols: w.Cols, Data: memory}
 	if err := kernels.Pack(packed, pieces...); err != nil {
@@ -146,21 +158,68 @@ func transpose(dst []float32, w *decoder.Weight) error {
 	buf := make([]float32, block*w.Cols)
 	row := 0
 	for i := range w.Pieces {
-		p := &w.Pieces[i]
-		size, err := quant.Bytes(p.Type, w.Cols)
+		r, err := newRows(&w.Pieces[i], w.Cols)
 		if err != nil {
 			return err
 		}
-		for from := 0; from < p.Rows(); from += block {
-			n := min(block, p.Rows()-from)
-			if err := quant.Dequantize(buf[:n*w.Cols], p.Type, p.Data[from*size:(from+n)*size]); err != nil {
-				return err
+		for from := 0; from < r.n; from += block {
+			n := min(block, r.n-from)
+			for j := range n {
+				if err := r.expand(buf[j*w.Cols:][:w.Cols], from+j); err != nil {
+					return err
+				}
 			}
 			scatter(dst[row:], buf, n, w.Cols, w.Rows)
 			row += n
 		}
 	}
 	return nil
+}
+
+// stack expands the rows of w into dst one below the other. In the form Paired, rows of each two pieces take turns.
+func stack(dst []float32, w *decoder.Weight) error {
+	step := 1
+	if w.Form == decoder.Paired {
+		step = 2
+	}
+	for i := range w.Pieces {
+		r, err := newRows(&w.Pieces[i], w.Cols)
+		if err != nil {
+			return err
+		}
+		at := dst[i/step*step*r.n*w.Cols:]
+		for j := range r.n {
+			if err := r.expand(at[(j*step+i%step)*w.Cols:][:w.Cols], j); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rows are those of one stored tensor, in their order.
+type rows struct {
+	t    *decoder.Tensor
+	data []byte
+	size int // bytes of a row
+	n    int
+}
+
+func newRows(t *decoder.Tensor, cols int) (rows, error) {
+	size, err := quant.Bytes(t.Type, cols)
+	if err != nil {
+		return rows{}, err
+	}
+	data, err := t.Blocks()
+	return rows{t, data, size, t.Rows()}, err
+}
+
+// expand writes row i as float32.
+func (r *rows) expand(dst []float32, i int) error {
+	if r.t.Order != nil {
+		i = int(r.t.Order[i])
+	}
+	return quant.Dequantize(dst, r.t.Type, r.data[i*r.size:][:r.size])
 }
 
 // scatter writes n rows of src as columns of dst, whose rows are stride apart.

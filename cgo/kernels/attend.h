@@ -4,7 +4,7 @@
 //
 //     SIMD             the functions' target attribute
 //     v16              16 floats, in as many registers as it takes
-//     MOST             rows computed together at most: 4 or 8
+//     MOST             rows computed together at most: 4 or 24
 //     ACROSS(rows)     vectors of each row computed together, so that all sums stay in registers
 //     set1(x), load32(p), load16(p), store(p, v)
 //     mul_add(a, b, c) is a*b+c; mul, sub, add, divide, most(a, b) the larger; nearest(x) rounds; magnitude(x); with_sign(x, y) is x, x >= 0,
@@ -14,6 +14,8 @@
 #include "attention.h"
 
 #define INLINE SIMD static inline __attribute__((always_inline))
+
+#define LINE (TT_SEGMENT + 16) // floats from a row's scores to the next row's: no power of two, which would crowd a few sets of the cache
 
 INLINE v16 load(int type, const uint8_t *p) { return type == TT_F32 ? load32((const float *)p) : load16(p); }
 
@@ -39,35 +41,36 @@ INLINE v16 soft(v16 x, float softcap) {
     return mul(with_sign(t, a), set1(softcap));
 }
 
-// Scores of n rows from r0 on with the keys of `across` blocks.
-INLINE void score_blocks(int type, int n, int across, const struct tt_segment *s, int r0, int block, float (*score)[TT_SEGMENT]) {
+// Scores of n rows from r0 on with the keys of `across` blocks; q holds a column of all rows' queries in each line.
+INLINE void score_blocks(int type, int n, int across, const struct tt_segment *s, const float (*q)[TT_ROWS], int r0, int block, float (*score)[LINE]) {
     const uint8_t *keys = s->block + block * s->stride;
     size_t column = TT_TOKENS * (type == TT_F32 ? 4 : 2);
-    v16 sum[16], k[16];
-#pragma GCC unroll 16
+    v16 sum[24], k[4];
+#pragma GCC unroll 24
     for (int j = 0; j < n * across; j++)
         sum[j] = set1(0);
     for (int d = 0; d < s->head; d++, keys += column) {
-#pragma GCC unroll 16
+#pragma GCC unroll 24
         for (int b = 0; b < across; b++) {
             k[b] = load(type, keys + b * s->stride);
-            __builtin_prefetch(keys + (across + b) * s->stride);
+            if (n < 8)
+                __builtin_prefetch(keys + (across + b) * s->stride);
         }
-#pragma GCC unroll 16
+#pragma GCC unroll 24
         for (int j = 0; j < n * across; j++)
-            sum[j] = mul_add(k[j % across], set1(s->q[r0 + j / across][d]), sum[j]);
+            sum[j] = mul_add(k[j % across], set1(q[d][r0 + j / across]), sum[j]);
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int j = 0; j < n * across; j++)
         store(score[r0 + j / across] + (block + j % across) * TT_TOKENS, mul(sum[j], set1(s->scale)));
 }
 
-INLINE void score_rows(int type, int n, const struct tt_segment *s, int r0, int block0, int block1, float (*score)[TT_SEGMENT]) {
+INLINE void score_rows(int type, int n, const struct tt_segment *s, const float (*q)[TT_ROWS], int r0, int block0, int block1, float (*score)[LINE]) {
     int across = ACROSS(n), b = block0;
     for (; b + across <= block1; b += across)
-        score_blocks(type, n, across, s, r0, b, score);
+        score_blocks(type, n, across, s, q, r0, b, score);
     for (; b < block1; b++)
-        score_blocks(type, n, 1, s, r0, b, score);
+        score_blocks(type, n, 1, s, q, r0, b, score);
 }
 
 // Scores of one row to exp(score - largest); 0 where the row sees nothing.
@@ -100,29 +103,35 @@ SIMD static void row_weights(struct tt_segment *s, int r, int begin, int end, fl
 }
 
 // Columns [16*c, 16*(c+across)) of n rows from r0 on.
-INLINE void add_values(int type, int n, int across, const struct tt_segment *s, int r0, int c, int begin, int end, float (*weight)[TT_SEGMENT]) {
+INLINE void add_values(int type, int n, int across, const struct tt_segment *s, int r0, int c, int begin, int end, float (*weight)[LINE]) {
     size_t size = type == TT_F32 ? 4 : 2, row = s->wide * size;
-    v16 sum[16], v[16];
-#pragma GCC unroll 16
+    v16 sum[24], v[4];
+#pragma GCC unroll 24
     for (int j = 0; j < n * across; j++)
         sum[j] = set1(0);
-    for (int t = begin; t < end; t++) {
-        const uint8_t *values = s->block + t / TT_TOKENS * s->stride + s->half + t % TT_TOKENS * row + 16 * c * size;
-#pragma GCC unroll 16
-        for (int i = 0; i < across; i++) {
-            v[i] = load(type, values + 16 * i * size);
-            __builtin_prefetch(values + 2 * s->stride + 16 * i * size);
+    for (int block = begin / TT_TOKENS; block * TT_TOKENS < end; block++) {
+        const uint8_t *values = s->block + block * s->stride + s->half + 16 * c * size;
+        int t1 = end < (block + 1) * TT_TOKENS ? end : (block + 1) * TT_TOKENS;
+        const float *w = weight[r0] + block * TT_TOKENS;
+        for (int t = block * TT_TOKENS; t < t1; t++, values += row, w++) {
+            __asm__("" : "+r"(w)); // one pointer: gcc 12 would keep one for each row, most of them in memory
+#pragma GCC unroll 24
+            for (int i = 0; i < across; i++) {
+                v[i] = load(type, values + 16 * i * size);
+                if (n < 8)
+                    __builtin_prefetch(values + 2 * s->stride + 16 * i * size);
+            }
+#pragma GCC unroll 24
+            for (int j = 0; j < n * across; j++)
+                sum[j] = mul_add(v[j % across], set1(w[j / across * LINE]), sum[j]);
         }
-#pragma GCC unroll 16
-        for (int j = 0; j < n * across; j++)
-            sum[j] = mul_add(v[j % across], set1(weight[r0 + j / across][t]), sum[j]);
     }
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int j = 0; j < n * across; j++)
         store(s->out + (size_t)(r0 + j / across) * s->wide + 16 * (c + j % across), sum[j]);
 }
 
-INLINE void value_rows(int type, int n, const struct tt_segment *s, int r0, int begin, int end, float (*weight)[TT_SEGMENT]) {
+INLINE void value_rows(int type, int n, const struct tt_segment *s, int r0, int begin, int end, float (*weight)[LINE]) {
     int across = ACROSS(n), c = 0, columns = s->wide / 16;
     for (; c + across <= columns; c += across)
         add_values(type, n, across, s, r0, c, begin, end, weight);
@@ -130,34 +139,49 @@ INLINE void value_rows(int type, int n, const struct tt_segment *s, int r0, int 
         add_values(type, n, 1, s, r0, c, begin, end, weight);
 }
 
-// Rows go 8, 4, 3, 2 or 1 together.
-INLINE int together(int left) { return left >= MOST ? MOST : left >= 4 ? 4 : left; }
+// What a segment's rows share while they are computed.
+struct shared {
+    float q[TT_MAX_HEAD][TT_ROWS];
+    float score[TT_ROWS][LINE] __attribute__((aligned(64)));
+    int start, end; // blocks with keys that any row sees, and tokens
+};
+
+// n rows from r on: their scores in the first pass, their values in the second.
+INLINE void pass(int type, int n, int second, const struct tt_segment *s, struct shared *w, int r) {
+    if (second)
+        value_rows(type, n, s, r, w->start * TT_TOKENS, w->end, w->score);
+    else
+        score_rows(type, n, s, (const float(*)[TT_ROWS])w->q, r, w->start, (w->end + TT_TOKENS - 1) / TT_TOKENS, w->score);
+}
+
+// Rows go MOST, 8, 4, 3, 2 or 1 together.
+INLINE void all_rows(int type, int second, const struct tt_segment *s, struct shared *w) {
+    int r = 0;
+    for (; r + MOST <= s->rows; r += MOST)
+        pass(type, MOST, second, s, w, r);
+    for (; MOST > 8 && r + 8 <= s->rows; r += 8)
+        pass(type, 8, second, s, w, r);
+    for (; MOST > 4 && r + 4 <= s->rows; r += 4)
+        pass(type, 4, second, s, w, r);
+    if (s->rows - r == 3)
+        pass(type, 3, second, s, w, r);
+    else if (s->rows - r == 2)
+        pass(type, 2, second, s, w, r);
+    else if (s->rows - r == 1)
+        pass(type, 1, second, s, w, r);
+}
 
 INLINE void attend(int type, struct tt_segment *s) {
-    float score[TT_ROWS][TT_SEGMENT] __attribute__((aligned(64)));
-    int end = tt_segment_end(s), start = tt_segment_start(s) / TT_TOKENS, stop = (end + TT_TOKENS - 1) / TT_TOKENS;
-    for (int r = 0, n; r < s->rows; r += n) {
-        n = together(s->rows - r);
-        switch (n) {
-        case 8: score_rows(type, MOST, s, r, start, stop, score); break;
-        case 4: score_rows(type, 4, s, r, start, stop, score); break;
-        case 3: score_rows(type, 3, s, r, start, stop, score); break;
-        case 2: score_rows(type, 2, s, r, start, stop, score); break;
-        default: score_rows(type, 1, s, r, start, stop, score);
-        }
-    }
+    struct shared w;
+    w.end = tt_segment_end(s);
+    w.start = tt_segment_start(s) / TT_TOKENS;
     for (int r = 0; r < s->rows; r++)
-        row_weights(s, r, start * TT_TOKENS, stop * TT_TOKENS, score[r]);
-    for (int r = 0, n; r < s->rows; r += n) {
-        n = together(s->rows - r);
-        switch (n) {
-        case 8: value_rows(type, MOST, s, r, start * TT_TOKENS, end, score); break;
-        case 4: value_rows(type, 4, s, r, start * TT_TOKENS, end, score); break;
-        case 3: value_rows(type, 3, s, r, start * TT_TOKENS, end, score); break;
-        case 2: value_rows(type, 2, s, r, start * TT_TOKENS, end, score); break;
-        default: value_rows(type, 1, s, r, start * TT_TOKENS, end, score);
-        }
-    }
+        for (int d = 0; d < s->head; d++)
+            w.q[d][r] = s->q[r][d];
+    all_rows(type, 0, s, &w);
+    for (int r = 0; r < s->rows; r++)
+        row_weights(s, r, w.start * TT_TOKENS, (w.end + TT_TOKENS - 1) / TT_TOKENS * TT_TOKENS, w.score[r]);
+    all_rows(type, 1, s, &w);
 }
 
 SIMD static void attend_f32(struct tt_segment *s) { attend(TT_F32, s); }

@@ -10,7 +10,7 @@
 struct plan {
     int share;    // query heads per key head
     int rows;     // per key head
-    int groups;   // of up to 8 rows
+    int groups;   // of up to TT_ROWS rows
     int segments; // that any row sees
     int start;    // the first of them
     int splits;   // parts the segments fall into: 1 or segments
@@ -50,8 +50,9 @@ int tt_attention_parts(const struct tt_attention *a) {
     return a->cache.kv_heads * p.groups * p.splits;
 }
 
-// A part's results while the tokens are split: top, sum and out of each of 8 rows.
-static size_t kept(const struct plan *p) { return (size_t)TT_ROWS * (p->wide + 2); }
+// A part's results while the tokens are split: tops, sums and outs of its rows. They are few: n is.
+static int kept_rows(const struct plan *p) { return p->rows < TT_ROWS ? p->rows : TT_ROWS; }
+static size_t kept(const struct plan *p) { return (size_t)kept_rows(p) * (p->wide + 2); }
 
 size_t tt_attention_scratch(const struct tt_attention *a) {
     if (check(a))
@@ -135,10 +136,10 @@ int tt_attention_rows(const struct tt_attention *a, int part0, int part1, void *
         }
         float *keep = (float *)scratch + kept(&p) * part;
         set_segment(a, &p, h, row, p.start + split, &s);
-        s.out = keep + 2 * TT_ROWS;
+        s.out = keep + 2 * kept_rows(&p);
         tt_active()->attend(&s);
-        memcpy(keep, s.top, sizeof s.top);
-        memcpy(keep + TT_ROWS, s.sum, sizeof s.sum);
+        memcpy(keep, s.top, s.rows * sizeof s.top[0]);
+        memcpy(keep + kept_rows(&p), s.sum, s.rows * sizeof s.sum[0]);
     }
     return TT_OK;
 }
@@ -153,8 +154,8 @@ int tt_attention_finish(const struct tt_attention *a, const void *scratch) {
             float top = MINUS_INFINITY, sum = 0, *y = result(a, &p, h, row);
             for (int split = 0; split < p.splits; split++) {
                 const float *keep = (const float *)scratch + kept(&p) * ((split * a->cache.kv_heads + h) * p.groups + row / TT_ROWS);
-                int r = row % TT_ROWS;
-                add(&top, &sum, y, keep[r], keep[TT_ROWS + r], keep + 2 * TT_ROWS + r * p.wide, a->cache.head);
+                int r = row % TT_ROWS, rows = kept_rows(&p);
+                add(&top, &sum, y, keep[r], keep[rows + r], keep + 2 * rows + r * p.wide, a->cache.head);
             }
             divide(y, a->cache.head, sum);
         }

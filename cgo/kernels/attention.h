@@ -7,7 +7,7 @@
 //     keys    [wide][16]   column by column: one vector holds a column of 16 tokens
 //     values  [16][wide]   token by token
 //
-// A row is one query of one head. Rows that read the same keys are computed up to 8 together, over segments of 256 tokens: all scores of the
+// A row is one query of one head. Rows that read the same keys are computed up to 24 together, over segments of 256 tokens: all scores of the
 // segment, their exponentials, the weighted values. Segments are added up in order of tokens, whoever computed them.
 #ifndef TT_ATTENTION_H
 #define TT_ATTENTION_H
@@ -15,7 +15,7 @@
 #include "tile.h"
 
 #define TT_TOKENS 16   // of a block
-#define TT_ROWS 8      // computed together
+#define TT_ROWS 24     // of a part, computed together
 #define TT_SEGMENT 256 // tokens
 
 static inline int tt_wide(int head) { return (head + 15) / 16 * 16; }
@@ -29,7 +29,7 @@ static inline size_t tt_cache_half(const struct tt_cache *c) {
 
 static inline size_t tt_cache_block(const struct tt_cache *c) { return 2 * tt_cache_half(c) * c->kv_heads; }
 
-// Up to 8 rows against the keys and values of one segment of one head.
+// Up to 24 rows against the keys and values of one segment of one head.
 struct tt_segment {
     int type, head, wide;
     const uint8_t *block; // the first block's keys of this head

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Attention with AVX-512: 16 floats are one register, 16 sums are kept.
+// Attention with AVX-512: 16 floats are one register, up to 24 sums are kept.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <stdint.h>
 
 #define SIMD __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))
 #define V SIMD static inline __attribute__((always_inline))
-#define MOST 8
-#define ACROSS(rows) ((rows) == 8 ? 2 : 4)
+#define MOST 24
+#define ACROSS(rows) ((rows) == 24 ? 1 : (rows) == 8 ? 2 : 4)
 typedef __m512 v16;
 
 V v16 set1(float x) { return _mm512_set1_ps(x); }

@@ -38,3 +38,18 @@ func ISA() string { return "none" }
 
 // Select returns ErrNoCgo.
 func Select(string) error { return ErrNoCgo }
+
+// CacheBytes is 0 without cgo.
+func CacheBytes(Type, int, int, int) int { return 0 }
+
+// Append returns ErrNoCgo.
+func (c Cache) Append(int, []float32, []float32) error { return ErrNoCgo }
+
+// Read returns ErrNoCgo.
+func (c Cache) Read(int, []float32, []float32) error { return ErrNoCgo }
+
+// AttentionScratch is 0 without cgo.
+func AttentionScratch(Attention) int { return 0 }
+
+// Attend returns ErrNoCgo.
+func Attend(_, _ []float32, _ Attention, _ []byte, _ int) error { return ErrNoCgo }

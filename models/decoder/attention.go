@@ -2,86 +2,77 @@
 
 package decoder
 
-import (
-	"math"
-
-	"github.com/trimtab/trimtab/models/onnx"
-)
+// queries are what attention is made of, [1, s, heads·dim] each, or all three beside each other.
+type queries struct {
+	packed  string // q, k and v beside each other; "" where they stand alone
+	q, k, v string
+}
 
 // attention is the attention module of one block: projections, rotary embedding, grouped-query attention over the cache, output projection.
 func (b *builder) attention(i int, x string) string {
 	d := b.d
-	qkv := b.linear(x, d.Width, b.name(i, "attn_q"), b.name(i, "attn_k"), b.name(i, "attn_v"))
-	z := b.attend(i, qkv)
-	z = b.site("attn_z", i, z, d.Heads*d.HeadDim, AllRows)
-	out := b.linear(z, d.Heads*d.HeadDim, b.name(i, "attn_output"))
+	if b.err != nil {
+		return x
+	}
+	z := b.attend(i, b.project(i, x))
+	width := d.Heads * d.ValueDim()
+	z = b.site("attn_z", i, z, width, AllRows)
+	out := b.linear(z, width, layer{b.name(i, "attn_output"), d.Width})
 	return b.site("attn_out", i, out, d.Width, AllRows)
 }
 
-// attend is the one place that chooses the node behind attention.
-func (b *builder) attend(i int, qkv string) string {
-	if b.o.Cache == CacheORT {
-		return b.attendORT(i, qkv)
-	}
-	return b.attendOwn(i, qkv)
-}
-
-// attendOwn is the operator Attention of cgo/ort, which takes heads of any width and keeps keys and values in one memory a block.
-func (b *builder) attendOwn(i int, qkv string) string {
+// project makes queries, keys and values, normed and clipped where the model does that. They stay in one piece where nothing sets them apart.
+func (b *builder) project(i int, x string) queries {
 	d := b.d
-	cache := b.Input(CacheName(i), onnx.Uint8, onnx.Sym("cache_bytes"))
-	cos, sin := InputCos, InputSin
-	if d.Rope.Dims == 0 {
-		cos = b.floats("no_rope", []float32{0})
-		sin = cos
+	if d.Latent.Rank > 0 {
+		return b.latent(i, x)
 	}
-	scale := d.AttnScale
-	if scale == 0 {
-		scale = float32(1 / math.Sqrt(float64(d.HeadDim)))
+	p := queries{packed: b.projections(i, x)}
+	_, qNorm := b.src.Tensor(b.name(i, "attn_q_norm.weight"))
+	_, kNorm := b.src.Tensor(b.name(i, "attn_k_norm.weight"))
+	if qNorm || kNorm {
+		p = b.apart(p)
+		p.q = b.headNorm(b.name(i, "attn_q_norm"), p.q, d.Heads, d.HeadDim)
+		p.k = b.headNorm(b.name(i, "attn_k_norm"), p.k, d.KVHeads, d.HeadDim)
 	}
-	return b.Add("Attention", "trimtab", []string{qkv, cache, InputTotal, cos, sin},
-		onnx.Attr{Name: "heads", Value: d.Heads}, onnx.Attr{Name: "kv_heads", Value: d.KVHeads}, onnx.Attr{Name: "head", Value: d.HeadDim},
-		onnx.Attr{Name: "rotary", Value: d.Rope.Dims}, onnx.Attr{Name: "interleaved", Value: number(d.Rope.Interleaved)}, onnx.Attr{Name: "window", Value: 0},
-		onnx.Attr{Name: "cache_type", Value: int(b.o.Cache.Type())}, onnx.Attr{Name: "scale", Value: scale}, onnx.Attr{Name: "softcap", Value: float32(0)})
+	if d.ClipQKV == 0 {
+		return p
+	}
+	return p.each(func(x string) string { return b.op("Clip", x, b.number(-d.ClipQKV), b.number(d.ClipQKV)) })
 }
 
-// attendORT is ONNX Runtime's GroupQueryAttention, which writes keys and values into the cache in place.
-// https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.GroupQueryAttention
-func (b *builder) attendORT(i int, qkv string) string {
+// projections are q, k and v beside each other, from three weights or from one.
+func (b *builder) projections(i int, x string) string {
 	d := b.d
-	pastKey, pastValue, key, value := CacheNames(i)
-	cache := []onnx.Dim{onnx.N(1), onnx.N(d.KVHeads), onnx.Sym("capacity"), onnx.N(d.HeadDim)}
-	b.Input(pastKey, onnx.Float, cache...)
-	b.Input(pastValue, onnx.Float, cache...)
-	inputs := []string{qkv, "", "", pastKey, pastValue, InputLast, InputTotal}
-	attrs := []onnx.Attr{{Name: "num_heads", Value: d.Heads}, {Name: "kv_num_heads", Value: d.KVHeads}}
-	if d.Rope.Dims > 0 {
-		inputs = append(inputs, InputCos, InputSin)
-		attrs = append(attrs, onnx.Attr{Name: "do_rotary", Value: 1}, onnx.Attr{Name: "rotary_interleaved", Value: number(d.Rope.Interleaved)})
+	q, kv := d.Heads*d.HeadDim, d.KVHeads*d.HeadDim
+	if _, ok := b.src.Tensor(b.name(i, "attn_qkv.weight")); ok {
+		return b.linear(x, d.Width, layer{b.name(i, "attn_qkv"), q + 2*kv})
 	}
-	if d.AttnScale != 0 {
-		attrs = append(attrs, onnx.Attr{Name: "scale", Value: d.AttnScale})
-	}
-	out := b.AddN("GroupQueryAttention", "com.microsoft", 3, inputs, attrs...)
-	b.rename(out[1], key, cache)
-	b.rename(out[2], value, cache)
-	return out[0]
+	return b.linear(x, d.Width, layer{b.name(i, "attn_q"), q}, layer{b.name(i, "attn_k"), kv}, layer{b.name(i, "attn_v"), kv})
 }
 
-// rename makes the last node's output a graph output of its own, without a node between: the cache is written where the caller says.
-func (b *builder) rename(value, name string, shape []onnx.Dim) {
-	outputs := b.Nodes[len(b.Nodes)-1].Outputs
-	for i := range outputs {
-		if outputs[i] == value {
-			outputs[i] = name
-		}
+// apart splits what stands in one piece.
+func (b *builder) apart(p queries) queries {
+	if p.packed == "" {
+		return p
 	}
-	b.Outputs = append(b.Outputs, onnx.Info{Name: name, Type: onnx.Float, Shape: shape})
+	d := b.d
+	s := b.split(p.packed, d.Heads*d.HeadDim, d.KVHeads*d.HeadDim, d.KVHeads*d.HeadDim)
+	return queries{q: s[0], k: s[1], v: s[2]}
 }
 
-func number(b bool) int {
-	if b {
-		return 1
+// together puts what stands alone beside each other.
+func (b *builder) together(p queries) string {
+	if p.packed != "" {
+		return p.packed
 	}
-	return 0
+	return b.concat(p.q, p.k, p.v)
+}
+
+// each does the same to q, k and v.
+func (p queries) each(f func(string) string) queries {
+	if p.packed != "" {
+		return queries{packed: f(p.packed)}
+	}
+	return queries{q: f(p.q), k: f(p.k), v: f(p.v)}
 }

@@ -15,12 +15,12 @@ const (
 	InputRows  = "rows"      // int64 [r]: which of the s rows go through the head
 	InputLast  = "seqlens_k" // int32 [1]: tokens in the cache after this pass, less 1
 	InputTotal = "total"     // int32 scalar: the same tokens
-	InputCos   = "rope_cos"  // float [positions, dims/2]
+	InputCos   = "rope_cos"  // float [positions, dims/2], of Description.Rope
 	InputSin   = "rope_sin"
 	OutLogits  = "logits" // float [1, r, vocabulary]
 )
 
-// CacheNames returns the names of a block's cache: inputs and outputs of shape [1, kv heads, capacity, head dimension], to be bound to the same memory.
+// CacheNames returns the names of a block's cache: inputs and outputs of shape [1, kv heads, capacity, Description.CacheDim], to be bound to the same memory.
 func CacheNames(layer int) (pastKey, pastValue, key, value string) {
 	return fmt.Sprintf("past_key.%d", layer), fmt.Sprintf("past_value.%d", layer), fmt.Sprintf("key.%d", layer), fmt.Sprintf("value.%d", layer)
 }
@@ -61,6 +61,7 @@ type Options struct {
 	// PackedBytes returns the size of a matrix in packed form, or 0 where it is to run as float32; nil packs nothing.
 	PackedBytes func(t quant.Type, rows, cols int) int
 	// At is called at every site in forward order with the value there, and returns the value that takes its place; nil leaves the graph as it is.
+	// What it returns for expert_ids and router_weights is not read: these can only be watched.
 	At func(g *onnx.Graph, point string, layer int, value string, width int, rows Rows) string
 }
 
@@ -78,6 +79,7 @@ type builder struct {
 	o    Options
 	out  []Weight
 	have map[string]bool
+	memo map[string]string // values that are made once a graph
 	err  error
 }
 
@@ -89,11 +91,14 @@ func Build(d *Description, src Source, o Options) (*Graph, error) {
 	if err := d.Check(); err != nil {
 		return nil, err
 	}
-	b := &builder{Graph: &onnx.Graph{}, d: d, src: src, o: o, have: map[string]bool{}}
+	b := &builder{Graph: &onnx.Graph{}, d: d, src: src, o: o, have: map[string]bool{}, memo: map[string]string{}}
 	b.inputs()
-	x := b.site("embeddings", Once, b.embed(), d.Width, AllRows)
+	x := b.site("embeddings", Once, b.embeddings(), d.Width, AllRows)
 	for i := range d.Layers {
 		x = b.block(i, x)
+		if b.err != nil {
+			return nil, b.err
+		}
 	}
 	b.head(x)
 	return &Graph{b.Graph, b.out}, b.err
@@ -110,33 +115,80 @@ func (b *builder) inputs() {
 	}
 }
 
+// embeddings are the tokens' rows of the table, scaled, plus those of the table of positions where the model has one.
+func (b *builder) embeddings() string {
+	x := b.scaled(b.embed(), b.d.EmbedScale)
+	p, ok := b.src.Tensor("position_embd.weight")
+	if !ok {
+		return x
+	}
+	if len(p.Shape) != 2 || p.Rows() < b.d.Context || p.Cols() != b.d.Width {
+		b.fail(&MissingError{p.Name, fmt.Sprintf("%d rows of %d", b.d.Context, b.d.Width), fmt.Sprintf("shape %v", p.Shape)})
+		return x
+	}
+	table := b.plain(p.Name, []Tensor{p}, p.Shape...)
+	return b.op("Add", x, b.Add("Gather", "", []string{table, b.positions()}, onnx.Attr{Name: "axis", Value: 0}))
+}
+
 // block is one decoder block: attention and feed-forward layer, each behind a norm and added to the residual.
 func (b *builder) block(i int, x string) string {
 	d := b.d
 	x = b.site("resid_pre", i, x, d.Width, AllRows)
-	a := b.attention(i, b.norm(b.name(i, "attn_norm"), x))
-	a = b.site("attn_post", i, a, d.Width, AllRows)
-	x = b.site("resid_mid", i, b.Add("Add", "", []string{x, a}), d.Width, AllRows)
-	m := b.mlp(i, b.norm(b.name(i, "ffn_norm"), x))
-	m = b.site("mlp_post", i, m, d.Width, AllRows)
-	return b.site("resid_post", i, b.Add("Add", "", []string{x, m}), d.Width, AllRows)
+	in := b.preNorm(i, "attn_norm", x)
+	a := b.site("attn_post", i, b.contribution(i, "post_attention_norm", b.attention(i, in)), d.Width, AllRows)
+	if d.Parallel {
+		return b.parallel(i, x, in, a)
+	}
+	x = b.site("resid_mid", i, b.op("Add", x, a), d.Width, AllRows)
+	m := b.mlp(i, b.preNorm(i, "ffn_norm", x))
+	m = b.site("mlp_post", i, b.contribution(i, "post_ffw_norm", m), d.Width, AllRows)
+	return b.site("resid_post", i, b.op("Add", x, m), d.Width, AllRows)
+}
+
+// parallel ends a block whose feed-forward layer reads the block's input, through a norm of its own where the model has one, else through attention's.
+func (b *builder) parallel(i int, x, in, a string) string {
+	if _, ok := b.src.Tensor(b.name(i, "ffn_norm.weight")); ok {
+		in = b.preNorm(i, "ffn_norm", x)
+	}
+	m := b.site("mlp_post", i, b.contribution(i, "post_ffw_norm", b.mlp(i, in)), b.d.Width, AllRows)
+	return b.site("resid_post", i, b.op("Add", b.op("Add", x, a), m), b.d.Width, AllRows)
+}
+
+func (b *builder) preNorm(i int, part, x string) string {
+	if b.d.NoPreNorm {
+		return x
+	}
+	return b.norm(b.name(i, part), x, b.d.Width)
+}
+
+// contribution is what a module's output becomes before it is added to the residual: normed where the model has the norm, and scaled.
+func (b *builder) contribution(i int, norm, x string) string {
+	if _, ok := b.src.Tensor(b.name(i, norm+".weight")); ok || b.d.NoPreNorm {
+		x = b.norm(b.name(i, norm), x, b.d.Width)
+	}
+	return b.scaled(x, b.d.ResidualScale)
 }
 
 // head takes the chosen rows through the final norm to the logits.
 func (b *builder) head(x string) {
+	d := b.d
 	x = b.Add("Gather", "", []string{x, InputRows}, onnx.Attr{Name: "axis", Value: 1})
-	x = b.site("final_norm", Once, b.norm("output_norm", x), b.d.Width, HeadRows)
+	x = b.site("final_norm", Once, b.norm("output_norm", x, d.Width), d.Width, HeadRows)
 	weight := "output"
 	if _, ok := b.src.Tensor("output.weight"); !ok {
 		weight = "token_embd" // tied
 	}
-	x = b.site("logits", Once, b.linear(x, b.d.Width, weight), b.d.Vocab, HeadRows)
-	b.Output(x, OutLogits, onnx.Float, onnx.N(1), onnx.Sym("r"), onnx.N(b.d.Vocab))
+	x = b.scaled(b.linear(x, d.Width, layer{weight, d.Vocab}), d.LogitScale)
+	if d.LogitCap != 0 {
+		x = b.scaled(b.op("Tanh", b.scaled(x, 1/d.LogitCap)), d.LogitCap)
+	}
+	x = b.site("logits", Once, x, d.Vocab, HeadRows)
+	b.Output(x, OutLogits, onnx.Float, onnx.N(1), onnx.Sym("r"), onnx.N(d.Vocab))
 }
 
 // site notes the value's shape, which lets taps work in place, and hands it to the caller.
 func (b *builder) site(point string, layer int, value string, width int, rows Rows) string {
-	if b.o.At == nil {
+	if b.o.At == nil || b.err != nil {
 		return value
 	}
 	b.Note(value, onnx.Float, onnx.N(1), onnx.Sym(string(rows)), onnx.N(width))

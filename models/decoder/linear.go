@@ -3,26 +3,28 @@
 package decoder
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/trimtab/trimtab/models/onnx"
-	"github.com/trimtab/trimtab/models/quant"
 )
 
-// linear is x · Wᵀ + b for one or more weights of the same input; their outputs stand beside each other. A bias is added where the model has one.
-func (b *builder) linear(x string, in int, names ...string) string {
-	pieces := make([]Tensor, len(names))
-	for i, n := range names {
-		pieces[i] = b.matrix(n+".weight", in)
+// layer names the weight and bias of a linear layer, and the width of its output.
+type layer struct {
+	name string
+	out  int
+}
+
+// linear is x · Wᵀ + b for one or more layers of the same input; their outputs stand beside each other. A bias is added where the model has one.
+func (b *builder) linear(x string, in int, layers ...layer) string {
+	pieces := make([]Tensor, len(layers))
+	for i, l := range layers {
+		pieces[i] = b.matrix(l.name+".weight", l.out, in)
 	}
 	if b.err != nil {
 		return x
 	}
-	y := b.multiply(x, pieces)
-	return b.bias(y, names, pieces)
+	return b.bias(b.multiply(x, pieces), layers)
 }
 
 // multiply takes weights of one type as one node and others one by one.
@@ -34,7 +36,7 @@ func (b *builder) multiply(x string, pieces []Tensor) string {
 	for i := range pieces {
 		parts[i] = b.product(x, b.weight(pieces[i:i+1]))
 	}
-	return b.Add("Concat", "", parts, onnx.Attr{Name: "axis", Value: -1})
+	return b.concat(parts...)
 }
 
 // product is the one place that chooses the node behind a linear layer.
@@ -42,7 +44,7 @@ func (b *builder) product(x string, w Weight) string {
 	if w.Form == Packed {
 		return b.Add("Linear", "trimtab", []string{x, w.Name}, packedAttrs(&w)...)
 	}
-	return b.Add("MatMul", "", []string{x, w.Name})
+	return b.op("MatMul", x, w.Name)
 }
 
 func packedAttrs(w *Weight) []onnx.Attr {
@@ -51,12 +53,9 @@ func packedAttrs(w *Weight) []onnx.Attr {
 
 // embed looks the tokens' rows up. The table is often the head's weight too, so it is read in whatever form that has.
 func (b *builder) embed() string {
-	t := b.matrix("token_embd.weight", b.d.Width)
+	t := b.matrix("token_embd.weight", b.d.Vocab, b.d.Width)
 	if b.err != nil {
 		return ""
-	}
-	if t.Rows() != b.d.Vocab {
-		b.fail(&MissingError{t.Name, fmt.Sprintf("%d rows", b.d.Vocab), fmt.Sprint(t.Rows())})
 	}
 	w := b.weight([]Tensor{t})
 	if w.Form == Packed {
@@ -81,96 +80,72 @@ func (b *builder) weight(pieces []Tensor) Weight {
 	if w.Bytes > 0 {
 		w.Form = Packed
 	}
-	w.Name = fmt.Sprintf("%s/%d", strings.Join(names, "+"), w.Form)
-	if !b.have[w.Name] {
-		b.have[w.Name] = true
-		b.out = append(b.out, w)
-		b.supply(&w)
+	w.Name = strings.Join(names, "+")
+	return b.supply(w)
+}
+
+// plain declares tensors as a float32 initializer of the given shape, as they are stored, and returns its name.
+func (b *builder) plain(name string, pieces []Tensor, shape ...int) string {
+	return b.shaped(Plain, name, pieces, shape)
+}
+
+func (b *builder) shaped(f Form, name string, pieces []Tensor, shape []int) string {
+	w := Weight{Name: name, Form: f, Pieces: pieces, Cols: shape[len(shape)-1], Shape: shape}
+	for i := range pieces {
+		w.Rows += pieces[i].Rows()
+	}
+	return b.supply(w).Name
+}
+
+// supply gives a weight its full name and lists it, once.
+func (b *builder) supply(w Weight) Weight {
+	w.Name = fmt.Sprintf("%s/%d", w.Name, w.Form)
+	if b.have[w.Name] {
+		return w
+	}
+	b.have[w.Name] = true
+	b.out = append(b.out, w)
+	switch w.Form {
+	case Packed:
+		b.Supply(w.Name, onnx.Uint8, onnx.N(w.Bytes))
+	case Matrix:
+		b.Supply(w.Name, onnx.Float, onnx.N(w.Cols), onnx.N(w.Rows))
+	default:
+		b.Supply(w.Name, onnx.Float, dims(w.Shape)...)
 	}
 	return w
 }
 
-func (b *builder) supply(w *Weight) {
-	if w.Form == Packed {
-		b.Supply(w.Name, onnx.Uint8, onnx.N(w.Bytes))
-		return
-	}
-	b.Supply(w.Name, onnx.Float, onnx.N(w.Cols), onnx.N(w.Rows))
-}
-
-// matrix finds a weight and checks its width.
-func (b *builder) matrix(name string, in int) Tensor {
+// matrix finds a weight and checks its shape.
+func (b *builder) matrix(name string, out, in int) Tensor {
 	t, ok := b.src.Tensor(name)
 	switch {
 	case !ok:
-		b.fail(&MissingError{name, fmt.Sprintf("a matrix of width %d", in), "none in the file"})
-	case len(t.Shape) != 2 || t.Cols() != in:
-		b.fail(&MissingError{name, fmt.Sprintf("a matrix of width %d", in), fmt.Sprintf("shape %v", t.Shape)})
+		b.fail(&MissingError{name, fmt.Sprintf("shape [%d %d]", out, in), "none in the file"})
+	case len(t.Shape) != 2 || t.Rows() != out || t.Cols() != in:
+		b.fail(&MissingError{name, fmt.Sprintf("shape [%d %d]", out, in), fmt.Sprint(t.Shape)})
 	}
 	return t
 }
 
-// bias adds the biases of stacked weights; those without one get zeros.
-func (b *builder) bias(y string, names []string, pieces []Tensor) string {
+// bias adds the biases of stacked layers; those without one get zeros.
+func (b *builder) bias(y string, layers []layer) string {
 	var all []float32
+	names := make([]string, len(layers))
 	found := false
-	for i, n := range names {
-		v, ok := b.vector(n+".bias", pieces[i].Rows())
+	for i, l := range layers {
+		names[i] = l.name
+		v, ok := b.vector(l.name+".bias", l.out)
 		found = found || ok
 		if !ok {
-			v = make([]float32, pieces[i].Rows())
+			v = make([]float32, l.out)
 		}
 		all = append(all, v...)
 	}
 	if !found {
 		return y
 	}
-	return b.Add("Add", "", []string{y, b.floats(strings.Join(names, "+")+".bias", all)})
-}
-
-// norm is the family's normalisation with the weight (and bias) of the given name.
-func (b *builder) norm(name, x string) string {
-	w, ok := b.vector(name+".weight", b.d.Width)
-	if !ok {
-		b.fail(&MissingError{name + ".weight", fmt.Sprintf("a vector of %d", b.d.Width), "none in the file"})
-		return x
-	}
-	inputs := []string{x, b.floats(name+".weight", w)}
-	attrs := []onnx.Attr{{Name: "axis", Value: -1}, {Name: "epsilon", Value: b.d.NormEps}}
-	if b.d.Norm == RMSNorm {
-		return b.Add("SimplifiedLayerNormalization", "", inputs, attrs...)
-	}
-	if bias, ok := b.vector(name+".bias", b.d.Width); ok {
-		inputs = append(inputs, b.floats(name+".bias", bias))
-	}
-	return b.Add("LayerNormalization", "", inputs, attrs...)
-}
-
-// vector reads a one-dimensional tensor as float32.
-func (b *builder) vector(name string, n int) ([]float32, bool) {
-	t, ok := b.src.Tensor(name)
-	if !ok {
-		return nil, false
-	}
-	if len(t.Shape) != 1 || t.Shape[0] != n {
-		b.fail(&MissingError{name, fmt.Sprintf("a vector of %d", n), fmt.Sprintf("shape %v", t.Shape)})
-		return nil, false
-	}
-	v := make([]float32, n)
-	if err := quant.Dequantize(v, t.Type, t.Data); err != nil {
-		b.fail(fmt.Errorf("decoder: tensor %s: %w", name, err))
-		return nil, false
-	}
-	return v, true
-}
-
-// floats stores a small constant in the graph.
-func (b *builder) floats(name string, v []float32) string {
-	data := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
-	}
-	return b.Constant(name, onnx.Float, data, onnx.N(len(v)))
+	return b.op("Add", y, b.floats(strings.Join(names, "+")+".bias", all))
 }
 
 func sameType(pieces []Tensor) bool {

@@ -18,24 +18,26 @@ type Tensor struct {
 	Make  func() ([]byte, error) // makes the blocks, with rows in order, of a tensor that the file stores in another way
 }
 
-// Rows returns the first dimension of a matrix and 1 for a vector.
+// Rows returns how many rows the last dimension is repeated in: 1 for a vector.
 func (t *Tensor) Rows() int {
-	if len(t.Shape) < 2 {
-		return 1
+	n := 1
+	for i := range len(t.Shape) - 1 {
+		n *= t.Shape[i]
 	}
-	return t.Shape[0]
+	return n
 }
 
-// Cols returns the last dimension.
-func (t *Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
+// Cols returns the last dimension, and 1 for a tensor without dimensions.
+func (t *Tensor) Cols() int {
+	if len(t.Shape) == 0 {
+		return 1
+	}
+	return t.Shape[len(t.Shape)-1]
+}
 
 // Bytes is the size of the stored blocks.
 func (t *Tensor) Bytes() int64 {
-	n := 1
-	for _, d := range t.Shape {
-		n *= d
-	}
-	size, err := quant.Bytes(t.Type, n)
+	size, err := quant.Bytes(t.Type, t.Rows()*t.Cols())
 	if err != nil {
 		return int64(len(t.Data))
 	}

@@ -19,22 +19,34 @@ import (
 type modelFlags struct {
 	config runtime.Config
 	quant  string
+	kv     string
 }
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&m.quant, "quant", string(runtime.Keep), "form of the weights: keep runs the stored blocks, f32 expands them exactly")
+	f.StringVar(&m.kv, "kv", "", "keys and values: f16, f32, or ort for ONNX Runtime's attention (default: f16 for keep, ort for f32)")
 	f.IntVar(&m.config.Threads, "threads", 0, "threads of one pass (default: one a processor, at most 8)")
 	f.IntVar(&m.config.Context, "ctx", 0, "most tokens of a conversation (default: what the model was made for)")
 	f.StringVar(&m.config.Library, "ort-lib", "", "ONNX Runtime's shared library (default: $"+runtime.LibraryVariable+", then .trimtab/lib, then the system's folders)")
 }
 
-// open loads the model, with a bar on the terminal where that takes long.
-func (m *modelFlags) open(path string, errs io.Writer) (*runtime.Model, error) {
+// settings returns what the flags say.
+func (m *modelFlags) settings() (runtime.Config, error) {
 	config := m.config
 	config.Quant = runtime.Quant(m.quant)
 	if config.Quant != runtime.Keep && config.Quant != runtime.Float32 {
-		return nil, usageError{fmt.Errorf("--quant: want keep or f32, found %q", m.quant)}
+		return config, usageError{fmt.Errorf("--quant: want keep or f32, found %q", m.quant)}
+	}
+	config.KV = runtime.KV(m.kv)
+	return config, nil
+}
+
+// open loads the model, with a bar on the terminal where that takes long.
+func (m *modelFlags) open(path string, errs io.Writer) (*runtime.Model, error) {
+	config, err := m.settings()
+	if err != nil {
+		return nil, err
 	}
 	if terminal(errs) {
 		config.Progress = counting(errs, "loading", progressbar.OptionShowBytes(true))

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decoder
+
+import (
+	"fmt"
+
+	"github.com/trimtab/trimtab/models/onnx"
+)
+
+// experts is the feed-forward layer of a block with a router: the chosen experts, plus the one that every token uses where the model has it.
+func (b *builder) experts(i int, x string) string {
+	d, e := b.d, &b.d.Experts
+	logits := b.linear(x, d.Width, layer{b.name(i, "ffn_gate_inp"), e.Count})
+	logits = b.site("router_logits", i, logits, e.Count, AllRows)
+	ids, weights := b.route(i, logits)
+	b.watch(i, ids, weights)
+	y := b.mixture(i, x, ids, weights)
+	if e.SharedWidth == 0 {
+		return y
+	}
+	return b.op("Add", y, b.shared(i, x))
+}
+
+// shared is the expert that every token uses, behind a gate of one number where the model has one.
+func (b *builder) shared(i int, x string) string {
+	d, e := b.d, &b.d.Experts
+	h := b.hidden(i, "_shexp", x, e.SharedWidth)
+	y := b.linear(h, e.SharedWidth, layer{b.name(i, "ffn_down_shexp"), d.Width})
+	gate := b.name(i, "ffn_gate_inp_shexp")
+	t, ok := b.src.Tensor(gate + ".weight")
+	switch {
+	case !ok:
+		return y
+	case len(t.Shape) == 1: // some files drop the dimension of one
+		w, _ := b.vector(gate+".weight", d.Width)
+		g := b.op("MatMul", x, b.floats(gate, w, d.Width, 1))
+		return b.op("Mul", y, b.op("Sigmoid", g))
+	}
+	return b.op("Mul", y, b.op("Sigmoid", b.linear(x, d.Width, layer{gate, 1})))
+}
+
+// mixture is the one place that chooses the node behind experts: the sum over the chosen ones of weight · expert(x). ONNX Runtime's MoE computes chosen experts only.
+// https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MoE
+// It makes its own weights, softmax then the largest then divided by their sum. Given the logarithm of ours, minus infinity where an expert is not chosen, these
+// are ours divided by their sum.
+func (b *builder) mixture(i int, x, ids, weights string) string {
+	d, e := b.d, &b.d.Experts
+	if d.Activation != SiLU || !d.Gated {
+		b.fail(fmt.Errorf("decoder: experts: want a gated layer with SiLU, found activation %d, gated %v", d.Activation, d.Gated))
+	}
+	in, out := b.expertWeights(i)
+	if b.err != nil {
+		return x
+	}
+	hot := b.op("Mul", b.oneHot(ids, e.Count), b.op("Unsqueeze", weights, b.ints(-1)))
+	chosen := b.op("Reshape", b.op("Log", b.sum(hot, -2, false)), b.ints(-1, e.Count))
+	inputs := []string{x, chosen, in, b.pairedBias(i), out, b.expertBias(i, "down", d.Width)}
+	y := b.Add("MoE", "com.microsoft", inputs, e.attrs()...)
+	if e.Normalise && (e.Scale == 0 || e.Scale == 1) {
+		return y
+	}
+	return b.op("Mul", y, b.sum(weights, -1, true))
+}
+
+func (e *Experts) attrs() []onnx.Attr {
+	alpha := e.Alpha
+	if alpha == 0 {
+		alpha = 1
+	}
+	attrs := []onnx.Attr{
+		{Name: "k", Value: e.Used},
+		{Name: "activation_type", Value: "swiglu"},
+		{Name: "swiglu_fusion", Value: 1}, // rows of gate and up take turns
+		{Name: "normalize_routing_weights", Value: 1},
+		{Name: "activation_alpha", Value: alpha},
+		{Name: "activation_beta", Value: e.Offset},
+	}
+	if e.Limit != 0 {
+		attrs = append(attrs, onnx.Attr{Name: "swiglu_limit", Value: e.Limit})
+	}
+	return attrs
+}
+
+// expertWeights declares the weights of a block's experts: [experts, 2·width, model width], gate and up taking turns, and [experts, model width, width].
+func (b *builder) expertWeights(i int) (in, out string) {
+	d, e := b.d, &b.d.Experts
+	gate, up := b.eachExpert(i, "gate", e.Width, d.Width), b.eachExpert(i, "up", e.Width, d.Width)
+	down := b.eachExpert(i, "down", d.Width, e.Width)
+	if b.err != nil {
+		return "", ""
+	}
+	both := make([]Tensor, 0, 2*e.Count)
+	for j := range gate {
+		both = append(both, gate[j], up[j])
+	}
+	in = b.shaped(Paired, b.name(i, "ffn_gate_exps+ffn_up_exps"), both, []int{e.Count, 2 * e.Width, d.Width})
+	return in, b.plain(b.name(i, "ffn_down_exps"), down, e.Count, d.Width, e.Width)
+}
+
+// eachExpert finds a weight of every expert, stored in one tensor or apart.
+func (b *builder) eachExpert(i int, part string, out, in int) []Tensor {
+	e := &b.d.Experts
+	list := make([]Tensor, e.Count)
+	name := b.name(i, "ffn_"+part+"_exps.weight")
+	if _, ok := b.src.Tensor(name); !ok {
+		for j := range list {
+			list[j] = b.matrix(b.expertName(i, part, j, "weight"), out, in)
+		}
+		return list
+	}
+	all := b.cube(name, e.Count, out, in)
+	if b.err != nil {
+		return nil
+	}
+	data, err := all.Blocks()
+	if err != nil {
+		b.fail(err)
+		return nil
+	}
+	size := len(data) / e.Count
+	for j := range list {
+		list[j] = Tensor{Name: fmt.Sprintf("%s[%d]", name, j), Type: all.Type, Shape: []int{out, in}, Data: data[j*size:][:size]}
+	}
+	return list
+}
+
+// expertBias is the bias of one of the experts' layers, [experts, out], or "".
+func (b *builder) expertBias(i int, part string, out int) string {
+	name := b.name(i, "ffn_"+part+"_exps.bias")
+	if _, ok := b.src.Tensor(name); !ok {
+		return ""
+	}
+	t := b.biases(name, out)
+	if b.err != nil {
+		return ""
+	}
+	return b.floats(name, b.values(t), t.Shape...)
+}
+
+func (b *builder) biases(name string, out int) Tensor {
+	t, ok := b.src.Tensor(name)
+	if want := []int{b.d.Experts.Count, out}; !ok || fmt.Sprint(t.Shape) != fmt.Sprint(want) {
+		b.fail(&MissingError{name, fmt.Sprintf("shape %v", want), fmt.Sprint(t.Shape)})
+	}
+	return t
+}
+
+// pairedBias is the biases of gate and up, taking turns, or "".
+func (b *builder) pairedBias(i int) string {
+	e := &b.d.Experts
+	gateName, upName := b.name(i, "ffn_gate_exps.bias"), b.name(i, "ffn_up_exps.bias")
+	if _, ok := b.src.Tensor(gateName); !ok {
+		return ""
+	}
+	gate, up := b.biases(gateName, e.Width), b.biases(upName, e.Width)
+	if b.err != nil {
+		return ""
+	}
+	g, u := b.values(gate), b.values(up)
+	both := make([]float32, 0, 2*len(g))
+	for j := range g {
+		both = append(both, g[j], u[j])
+	}
+	return b.floats(gateName+"+up", both, e.Count, 2*e.Width)
+}
