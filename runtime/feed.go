@@ -20,12 +20,21 @@ type feed struct {
 	last    []int32
 	total   []int32
 	gates   []int64
-	coef    [][]float32 // by edit: strength by row
+	coef    []strengths // by edit
 	numbers [][2]float32Cell
 	logits  []float32
 
 	memory [][]byte
 	values []*ort.Value
+}
+
+// strengths is the strength of an edit by row. Where all rows have the same, the graph is given it once, which saves a product over all rows.
+type strengths struct {
+	rows   []float32
+	name   string
+	each   *ort.Value // [1, rows, 1]
+	one    *ort.Value // [1, 1, 1], the same memory
+	single bool       // one is bound
 }
 
 // float32Cell is one number in memory that a graph reads.
@@ -140,7 +149,7 @@ func (b *feedBuilder) share(bind func(string, *ort.Value) error, name string, v 
 
 // edit binds the inputs that splicer.edit declares for the operation.
 func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
-	b.coef = append(b.coef, ort.Floats(b.input(editInput(i, "c"), ort.Float32, 1, b.rowsOf(e.Site), 1)))
+	b.coef = append(b.coef, b.strengths(editInput(i, "c"), b.rowsOf(e.Site)))
 	var cells [2]float32Cell
 	if e.Op == hooks.Clamp || e.Op == hooks.Rotate {
 		cells[0] = ort.Floats(b.input(editInput(i, "x0"), ort.Float32))
@@ -153,6 +162,15 @@ func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
 			b.share(b.binding.Input, editInput(i, "u"+digit(j)), o.columns[j])
 		}
 	}
+}
+
+func (b *feedBuilder) strengths(name string, rows int) strengths {
+	mem, each := b.tensor(ort.Float32, 1, rows, 1)
+	one, err := ort.NewValue(mem, ort.Float32, 1, 1, 1)
+	b.err = errors.Join(b.err, err)
+	b.values = append(b.values, one)
+	b.share(b.binding.Input, name, each)
+	return strengths{rows: ort.Floats(mem), name: name, each: each, one: one}
 }
 
 func digit(j int) string { return string(rune('0' + j)) }
@@ -201,7 +219,7 @@ func (o *operand) close() {
 }
 
 // setEdit writes an edit's strength into the rows that it selects and its two numbers.
-func (f *feed) setEdit(i int, e *hooks.Edit, first hooks.Row, special []bool) {
+func (f *feed) setEdit(i int, e *hooks.Edit, first hooks.Row, special []bool) error {
 	c := e.Strength.Value()
 	switch e.Op {
 	case hooks.Clamp:
@@ -213,13 +231,27 @@ func (f *feed) setEdit(i int, e *hooks.Edit, first hooks.Row, special []bool) {
 		f.numbers[i][1].set(float32(sin))
 		c = 1
 	}
-	coef := f.coef[i]
-	skipped := f.tokens - len(coef)
-	for r := range coef {
+	return f.coef[i].set(f.binding, c, first, special, e.Where)
+}
+
+// set writes strength c into the selected rows and 0 into the others.
+func (x *strengths) set(b *ort.Binding, c float32, first hooks.Row, special []bool, w hooks.Where) error {
+	skipped := len(special) - len(x.rows)
+	single := true
+	for r := range x.rows {
 		row := hooks.Row{Position: first.Position + skipped + r, Phase: first.Phase, Special: special[skipped+r]}
-		coef[r] = 0
-		if e.Where.Selects(row) {
-			coef[r] = c
+		x.rows[r] = 0
+		if w.Selects(row) {
+			x.rows[r] = c
 		}
+		single = single && x.rows[r] == x.rows[0]
 	}
+	if single == x.single {
+		return nil
+	}
+	x.single = single
+	if single {
+		return b.Input(x.name, x.one)
+	}
+	return b.Input(x.name, x.each)
 }

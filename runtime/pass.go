@@ -65,7 +65,9 @@ func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
 	}
 	f.last[0], f.total[0] = int32(total-1), int32(total)
 	for i, e := range s.program.edits {
-		f.setEdit(i, e, p.first, p.special)
+		if err := f.setEdit(i, e, p.first, p.special); err != nil {
+			return err
+		}
 	}
 	for i := range s.taps {
 		f.gates[i] = p.gate(&s.taps[i])

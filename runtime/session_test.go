@@ -42,6 +42,37 @@ func TestChunksAndCacheChangeNothing(t *testing.T) {
 	}
 }
 
+func TestStoredWeightsGiveTheSameBitsInAnyChunks(t *testing.T) {
+	whole := tiny(t, Config{Chunk: 512})
+	want := traceOf(t, whole, long(300))
+	for _, chunk := range []int{1, 5, 16, 100} {
+		if !sameBits(want, traceOf(t, tiny(t, Config{Chunk: chunk}), long(300))) {
+			t.Errorf("logits of 300 tokens in chunks of %d differ from those of one pass", chunk)
+		}
+	}
+}
+
+func traceOf(t *testing.T, m *Model, ids []int32) []float32 {
+	t.Helper()
+	got, err := m.Trace(t.Context(), ids, TraceOptions{Sites: []hooks.Site{hooks.Once(hooks.Logits)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got[0].Data
+}
+
+func TestCachesAgree(t *testing.T) {
+	full := traceOf(t, tiny(t, Config{Quant: Float32, KV: KVFull}), long(300))
+	// Two orders of summation of float32: the models' own tolerance.
+	if d := deviation(full, traceOf(t, tiny(t, Config{Quant: Float32, KV: KVORT}), long(300))); !(d <= 1e-4) {
+		t.Errorf("the project's attention and ONNX Runtime's are %.1e standard deviations apart", d)
+	}
+	// Half precision keeps 11 bits of keys and values: 2^-11 is 5e-4, softened by averaging over tokens.
+	if d := deviation(traceOf(t, tiny(t, Config{Quant: Float32, KV: KVHalf}), long(300)), full); !(d <= 2e-2) || d == 0 {
+		t.Errorf("half precision is %.1e standard deviations off", d)
+	}
+}
+
 func TestCachedPrefixIsKeptOnlyUnderEqualHooks(t *testing.T) {
 	m := tiny(t, Config{})
 	s := newSession(t, m)

@@ -28,9 +28,9 @@ type splicer struct {
 func (s *splicer) at(g *onnx.Graph, point string, layer int, value string, width int, rows decoder.Rows) string {
 	for _, st := range s.program.at(site(point, layer)) {
 		if st.edit != nil {
-			value = s.edit(g, st.edit.Op, value, width, rows)
+			value = s.edit(g, st.edit.Op, value, width)
 		} else {
-			value = s.tap(g, value, width, rows)
+			value = s.tap(g, value)
 		}
 		g.Note(value, onnx.Float, onnx.N(1), onnx.Sym(string(rows)), onnx.N(width))
 	}
@@ -44,7 +44,7 @@ func site(point string, layer int) hooks.Site {
 	return hooks.At(hooks.Point(point), layer)
 }
 
-func (s *splicer) tap(g *onnx.Graph, value string, width int, rows decoder.Rows) string {
+func (s *splicer) tap(g *onnx.Graph, value string) string {
 	if s.taps == 0 {
 		g.Input(runInput, onnx.Int64, onnx.Sym("taps"))
 	}
@@ -52,11 +52,12 @@ func (s *splicer) tap(g *onnx.Graph, value string, width int, rows decoder.Rows)
 	return g.Add("Tap", "trimtab", []string{value, runInput}, onnx.Attr{Name: "tap", Value: s.taps - 1})
 }
 
-// edit writes the arithmetic of hooks.Op in standard operators. The strength is 0 in rows that the edit leaves alone, which keeps their bits.
-func (s *splicer) edit(g *onnx.Graph, op hooks.Op, h string, width int, rows decoder.Rows) string {
+// edit writes the arithmetic of hooks.Op in standard operators. The strength is 0 in rows that the edit
+// leaves alone, which keeps their bits; there is one for each row, or one for all.
+func (s *splicer) edit(g *onnx.Graph, op hooks.Op, h string, width int) string {
 	e := editNodes{Graph: g, i: s.edits, width: width, h: h}
 	s.edits++
-	e.c = g.Input(editInput(e.i, "c"), onnx.Float, onnx.N(1), onnx.Sym(string(rows)), onnx.N(1))
+	e.c = g.Input(editInput(e.i, "c"), onnx.Float, onnx.N(1), onnx.Sym(fmt.Sprintf("strengths.%d", e.i)), onnx.N(1))
 	switch op {
 	case hooks.AddKeepNorm:
 		return e.keepNorm()
