@@ -283,11 +283,11 @@ VNNI static void quantise_block(const struct tt_format *f, const float *x, struc
     __m512i bits = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(a), sign), _mm512_and_si512(_mm512_castps_si512(b), sign));
     float max = tt_f32_of_bits(_mm512_reduce_max_epu32(bits)), inverse = max < TT_TINY ? 0 : 127.0f / max;
     rec->dx = max < TT_TINY ? 0 : max / 127.0f;
-    __m512i qa = _mm512_cvtps_epi32(_mm512_mul_ps(a, _mm512_set1_ps(inverse)));
-    __m512i qb = _mm512_cvtps_epi32(_mm512_mul_ps(b, _mm512_set1_ps(inverse)));
-    _mm_storeu_si128((__m128i *)rec->q, _mm512_cvtepi32_epi8(qa));
-    _mm_storeu_si128((__m128i *)(rec->q + 16), _mm512_cvtepi32_epi8(qb));
-    tt_record_sums(f, rec, _mm512_reduce_add_epi32(qa), _mm512_reduce_add_epi32(qb));
+    __m128i first = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a, _mm512_set1_ps(inverse))));
+    __m128i last = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(b, _mm512_set1_ps(inverse))));
+    _mm_storeu_si128((__m128i *)rec->q, first);
+    _mm_storeu_si128((__m128i *)(rec->q + 16), last);
+    tt_record_sums(f, rec, _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(first)), _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(last)));
 }
 
 static void quantise(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
