@@ -5,6 +5,10 @@ package models
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
 
 	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/models/decoder"
@@ -12,21 +16,6 @@ import (
 	"github.com/trimtab/trimtab/models/quant"
 	"github.com/trimtab/trimtab/models/tokenizer"
 )
-
-// ggufFamily is what a GGUF architecture means beyond its metadata: a row of the table below, no code of its own.
-type ggufFamily struct {
-	norm       decoder.NormKind
-	activation decoder.Activation
-	gated      bool
-	adjacent   bool // rotary pairs stand next to each other: the converter permuted the rows of q and k
-}
-
-// ggufFamilies names architectures as llama.cpp's converter does (general.architecture).
-func ggufFamilies() map[string]ggufFamily {
-	return map[string]ggufFamily{
-		"llama": {norm: decoder.RMSNorm, activation: decoder.SiLU, gated: true, adjacent: true},
-	}
-}
 
 // ggufSource finds tensors under the very names that files use.
 type ggufSource struct{ file *gguf.File }
@@ -39,17 +28,32 @@ func (s ggufSource) Tensor(name string) (decoder.Tensor, bool) {
 // Release implements decoder.Releaser.
 func (s ggufSource) Release(data []byte) { s.file.Release(data) }
 
+// names lists the tensors that belong to the graph: not the factors of rotary embedding, which the description holds.
+func (s ggufSource) names() []string {
+	var out []string
+	for _, t := range s.file.Tensors {
+		if !strings.HasPrefix(t.Name, "rope_") {
+			out = append(out, t.Name)
+		}
+	}
+	return out
+}
+
 func openGGUF(path string) (*Model, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("models: open %s: %w", path, err)
 	}
-	m := &Model{Path: path, Source: ggufSource{f}, Types: map[quant.Type]int64{}, close: f.Close}
+	source := ggufSource{f}
+	m := &Model{Path: path, Source: source, Types: map[quant.Type]int64{}, close: f.Close}
 	for _, t := range f.Tensors {
 		m.Types[t.Type] += int64(len(t.Data))
 		m.Bytes += int64(len(t.Data))
 	}
-	if m.Description, err = describeGGUF(f); err != nil {
+	if m.Description, err = describeGGUF(f); err == nil {
+		err = checkUse(&m.Description, source, source.names())
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("models: open %s: %w", path, err), f.Close())
 	}
 	m.tokenizer = once(func() (tokenizer.Tokenizer, error) { return ggufTokenizer(f) })
@@ -65,7 +69,7 @@ func describeGGUF(f *gguf.File) (decoder.Description, error) {
 	}
 	family, ok := ggufFamilies()[arch]
 	if !ok {
-		return decoder.Description{}, &FamilyError{Family: arch}
+		return decoder.Description{}, &FamilyError{Family: arch, Known: slices.Sorted(maps.Keys(ggufFamilies()))}
 	}
 	k := keys{meta: f.Meta, arch: arch}
 	d := decoder.Description{
@@ -78,20 +82,26 @@ func describeGGUF(f *gguf.File) (decoder.Description, error) {
 		MLPWidth:   k.count("feed_forward_length"),
 		Norm:       family.norm,
 		NormEps:    k.eps(family.norm),
+		NoPreNorm:  family.noPreNorm,
+		Parallel:   k.parallel(family.parallel),
 		Activation: family.activation,
 		Gated:      family.gated,
+		AttnCap:    float32(k.numberOr("attn_logit_softcapping", 0)),
+		LogitCap:   float32(k.numberOr("final_logit_softcapping", 0)),
+		ClipQKV:    float32(k.numberOr("attention.clamp_kqv", 0)),
 	}
-	if k.err != nil {
-		return d, k.err
+	if k.err != nil || d.Layers < 1 || d.Layers > 1<<12 || d.Heads < 1 {
+		return d, first(k.err, d.Check())
 	}
 	d.KVHeads = k.countOr("attention.head_count_kv", d.Heads)
-	d.HeadDim = k.countOr("attention.key_length", d.Width/max(d.Heads, 1))
-	d.Rope = k.rope(f, d.HeadDim, family.adjacent)
+	d.HeadDim = k.countOr("attention.key_length", d.Width/d.Heads)
 	d.Vocab = vocabulary(f)
-	if k.err != nil {
-		return d, k.err
-	}
-	return d, d.Check()
+	k.latent(&d, family)
+	k.scales(&d, family)
+	d.Windows = k.windows(family, d.Layers)
+	k.ropes(f, &d, family)
+	d.Experts = k.experts(family, d.MLPWidth)
+	return d, first(k.err, d.Check())
 }
 
 // vocabulary is the height of the embedding table: the token list may be longer or absent.
@@ -101,4 +111,132 @@ func vocabulary(f *gguf.File) int {
 		return 0
 	}
 	return t.Shape[0]
+}
+
+func (k *keys) parallel(rule parallelRule) bool {
+	switch rule {
+	case parallel:
+		return true
+	case parallelFlag:
+		return k.flagOr("use_parallel_residual", true)
+	case serialFlag:
+		return k.flagOr("use_parallel_residual", false)
+	}
+	return false
+}
+
+// scales reads the numbers that multiply embeddings, attention, residuals and logits.
+func (k *keys) scales(d *decoder.Description, f ggufFamily) {
+	d.EmbedScale = float32(k.numberOr("embedding_scale", 0))
+	d.ResidualScale = float32(k.numberOr("residual_scale", 0))
+	d.LogitScale = float32(k.numberOr("logit_scale", 0))
+	if f.inverse && d.LogitScale != 0 {
+		d.LogitScale = 1 / d.LogitScale
+	}
+	if s := k.numberOr("attention.scale", 0); s != 0 {
+		d.AttnScale = float32(s)
+	}
+	if f.embedSqrt {
+		d.EmbedScale = float32(math.Sqrt(float64(d.Width)))
+	}
+	if f.tall > 0 && d.Layers == f.tall {
+		d.AttnScale = float32(1 / math.Sqrt(float64(d.Width/d.Heads)))
+	}
+}
+
+// windows returns the window of every block, or nil where none has one. Older files have no pattern: it is then the family's.
+func (k *keys) windows(f ggufFamily, layers int) []int {
+	w := k.countOr("attention.sliding_window", 0)
+	if w <= 0 {
+		return nil
+	}
+	flags, every := k.pattern(f.fullEvery)
+	if flags != nil && len(flags) != layers {
+		k.fail(fmt.Errorf("models: attention.sliding_window_pattern: want %d, found %d", layers, len(flags)))
+		return nil
+	}
+	out := make([]int, layers)
+	for i := range out {
+		if flags != nil && flags[i] || flags == nil && (every <= 0 || (i+1)%every != 0) {
+			out[i] = w
+		}
+	}
+	return out
+}
+
+// pattern reads which blocks have the window: a list of flags, or one number of which each so-manieth block has none.
+func (k *keys) pattern(every int) ([]bool, int) {
+	key := k.arch + ".attention.sliding_window_pattern"
+	v, ok := k.meta.Value(key)
+	switch {
+	case !ok:
+	case v.Kind != gguf.Array:
+		every = k.countOr("attention.sliding_window_pattern", every)
+	case v.Elem == gguf.Bool:
+		flags, err := k.meta.Bools(key)
+		k.fail(err)
+		return flags, every
+	default:
+		numbers, err := k.meta.Ints(key)
+		k.fail(err)
+		flags := make([]bool, len(numbers))
+		for i, n := range numbers {
+			flags[i] = n != 0
+		}
+		return flags, every
+	}
+	return nil, every
+}
+
+// latent reads latent attention. Newer files give the widths of its expanded form in keys of their own, and key_length that of the compressed one.
+func (k *keys) latent(d *decoder.Description, f ggufFamily) {
+	if !f.latent {
+		return
+	}
+	d.Latent = decoder.Latent{
+		Rank:     k.count("attention.kv_lora_rank"),
+		QRank:    k.countOr("attention.q_lora_rank", 0),
+		ValueDim: k.countOr("attention.value_length_mla", k.countOr("attention.value_length", 0)),
+		NormEps:  d.NormEps,
+	}
+	d.HeadDim = k.countOr("attention.key_length_mla", d.HeadDim)
+	d.KVHeads = d.Heads
+}
+
+// experts reads how tokens find their experts. expert_gating_func: 1 softmax, 2 sigmoid, 3 softmax over the chosen.
+func (k *keys) experts(f ggufFamily, dense int) decoder.Experts {
+	n := k.countOr("expert_count", 0)
+	if n == 0 {
+		return decoder.Experts{}
+	}
+	e := decoder.Experts{
+		Count:       n,
+		Used:        k.count("expert_used_count"),
+		Width:       k.countOr("expert_feed_forward_length", dense),
+		Normalise:   k.flagOr("expert_weights_norm", f.normalise),
+		Scale:       float32(k.numberOr("expert_weights_scale", 0)),
+		Groups:      k.countOr("expert_group_count", 0),
+		GroupsUsed:  k.countOr("expert_group_used_count", 0),
+		GroupTop:    f.groupTop,
+		SharedWidth: k.countOr("expert_shared_feed_forward_length", 0),
+	}
+	if e.SharedWidth == 0 {
+		e.SharedWidth = e.Width * k.countOr("expert_shared_count", 0)
+	}
+	switch gate := k.countOr("expert_gating_func", 1); gate {
+	case 0, 1:
+	case 2:
+		e.Score = decoder.Sigmoid
+	case 3:
+		e.Normalise = true
+	default:
+		k.fail(fmt.Errorf("models: expert_gating_func: want 1, 2 or 3, found %d", gate))
+	}
+	if e.Score == decoder.Softmax {
+		e.GroupTop = min(e.GroupTop, 1) // DeepSeek-V2 rates a group by its best expert, V3 by its two best
+	}
+	if f.swiglu {
+		e.Alpha, e.Limit, e.Offset = 1.702, 7, 1
+	}
+	return e
 }

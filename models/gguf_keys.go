@@ -5,8 +5,6 @@ package models
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/trimtab/trimtab/models/decoder"
@@ -83,47 +81,25 @@ func (k *keys) eps(kind decoder.NormKind) float32 {
 	return float32(x)
 }
 
-// rope reads rotary embedding with the scalings that files carry: a tensor of factors, or a linear one.
-func (k *keys) rope(f *gguf.File, headDim int, adjacent bool) decoder.Rope {
-	r := decoder.Rope{
-		Dims:        k.countOr("rope.dimension_count", headDim),
-		Base:        k.numberOr("rope.freq_base", 10000),
-		Interleaved: adjacent,
-	}
-	if r.Dims < 2 || r.Dims > 1<<14 {
-		k.fail(fmt.Errorf("models: rope.dimension_count: want between 2 and %d, found %d", 1<<14, r.Dims))
-		return r
-	}
-	switch kind := k.textOr("rope.scaling.type", "none"); kind {
-	case "none":
-	case "linear":
-		r.Factors = repeat(float32(k.numberOr("rope.scaling.factor", 1)), r.Dims/2)
-	default:
-		k.fail(fmt.Errorf("models: rope.scaling.type: want none or linear, found %q", kind))
-	}
-	if _, ok := f.Tensor("rope_freqs.weight"); ok {
-		factors, err := f.Float32("rope_freqs.weight", r.Dims/2)
+func (k *keys) flagOr(name string, absent bool) bool {
+	b, ok, err := gguf.Optional(k.meta.Bool(k.arch + "." + name))
+	if err != nil {
 		k.fail(err)
-		r.Factors = factors
 	}
-	return r
-}
-
-func repeat(x float32, n int) []float32 {
-	out := make([]float32, n)
-	for i := range out {
-		out[i] = x
+	if !ok {
+		return absent
 	}
-	return out
+	return b
 }
 
 // FamilyError says that a model is of an architecture that no description exists for.
 type FamilyError struct {
 	Family string
+	Known  []string // in files of the same kind
 }
 
 func (e *FamilyError) Error() string {
-	return fmt.Sprintf("models: architecture %q is not known; known: %s", e.Family, strings.Join(slices.Sorted(maps.Keys(ggufFamilies())), ", "))
+	return fmt.Sprintf("models: architecture %q is not known; known: %s", e.Family, strings.Join(e.Known, ", "))
 }
 
 // Is makes errors.Is(err, errors.ErrUnsupported) hold.

@@ -33,14 +33,14 @@ type Model struct {
 	close     func() error
 }
 
-// Open reads the description of the model at path, which is a GGUF file. Weights are mapped, not read.
+// Open reads the description of the model at path: a GGUF file, or a Hugging Face folder with config.json and safetensors. Weights are mapped, not read.
 func Open(path string) (*Model, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("models: open %s: %w", path, err)
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("models: open %s: want a GGUF file, found a folder", path)
+		return openHF(path)
 	}
 	return openGGUF(path)
 }

@@ -107,16 +107,27 @@ func deviation(got, want []float32) float64 {
 	return worst / math.Sqrt(squares/n-sum*sum/n/n)
 }
 
-// tolerances reads the largest deviation that the fixture allows: 20 times the measured difference between float32 and float64, at least 1e-4.
-func tolerances(t *testing.T, dir string) float64 {
+// manifest is what the fixtures say of a model: the largest deviation that each kind of tensor may have, 20 times the measured difference between float32 and float64
+// and at least 1e-4, and whether the block is parallel, so that nothing stands at resid_mid.
+type manifest struct {
+	Tolerance map[string]any
+	Residual  struct{ Parallel bool }
+}
+
+func readManifest(t *testing.T, dir string) manifest {
+	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m struct{ Tolerance map[string]any }
+	var m manifest
 	if err := json.Unmarshal(data, &m); err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+func (m manifest) limit() float64 {
 	worst := 0.0
 	for _, v := range m.Tolerance {
 		if f, ok := v.(float64); ok {
@@ -126,30 +137,47 @@ func tolerances(t *testing.T, dir string) float64 {
 	return worst
 }
 
+// fixtureModel is a model with the values that transformers computes with its weights, those of a quantised file dequantised.
+type fixtureModel struct{ name, path, reference, manifest string }
+
+// fixtureModels lists every model of the fixtures: folders, and GGUF files of the same weights.
+func fixtureModels(t *testing.T) []fixtureModel {
+	t.Helper()
+	folders, files := fixture.Path(t, "fixtures/models"), fixture.Path(t, "fixtures/gguf")
+	var out []fixtureModel
+	for _, path := range glob(t, filepath.Join(folders, "*")) {
+		out = append(out, fixtureModel{filepath.Base(path), path, filepath.Join(path, "reference.safetensors"), path})
+	}
+	for _, path := range glob(t, filepath.Join(files, "*", "*.gguf")) {
+		family, kind := filepath.Base(filepath.Dir(path)), strings.TrimSuffix(filepath.Base(path), ".gguf")
+		m := fixtureModel{"gguf/" + family + "/" + kind, path, strings.TrimSuffix(path, "gguf") + "reference.safetensors", filepath.Join(folders, family)}
+		if kind == "f32" {
+			m.reference = filepath.Join(m.manifest, "reference.safetensors")
+		}
+		if family == "llama_k256" {
+			m.manifest = filepath.Join(folders, "llama")
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) < 10 {
+		t.Fatalf("glob %s: %d paths, %v", pattern, len(paths), err)
+	}
+	return paths
+}
+
 func TestModelsMatchTransformers(t *testing.T) {
-	// Files of quantised weights are compared with transformers run on the dequantised weights.
-	const llama, k256 = "fixtures/gguf/llama/", "fixtures/gguf/llama_k256/"
-	for _, c := range []struct {
-		file, reference, manifest string
-	}{
-		{llama + "f32.gguf", "fixtures/models/llama/reference.safetensors", "fixtures/models/llama"},
-		{llama + "f16.gguf", llama + "f16.reference.safetensors", "fixtures/models/llama"},
-		{llama + "q8_0.gguf", llama + "q8_0.reference.safetensors", "fixtures/models/llama"},
-		{llama + "q5_1.gguf", llama + "q5_1.reference.safetensors", "fixtures/models/llama"},
-		{llama + "q5_0.gguf", llama + "q5_0.reference.safetensors", "fixtures/models/llama"},
-		{llama + "q4_1.gguf", llama + "q4_1.reference.safetensors", "fixtures/models/llama"},
-		{llama + "q4_0.gguf", llama + "q4_0.reference.safetensors", "fixtures/models/llama"},
-		{k256 + "q3_k_m.gguf", k256 + "q3_k_m.reference.safetensors", "fixtures/models/llama"},
-		{k256 + "q4_k_m.gguf", k256 + "q4_k_m.reference.safetensors", "fixtures/models/llama"},
-		{k256 + "q5_k_m.gguf", k256 + "q5_k_m.reference.safetensors", "fixtures/models/llama"},
-		{k256 + "q6_k.gguf", k256 + "q6_k.reference.safetensors", "fixtures/models/llama"},
-	} {
-		t.Run(strings.TrimPrefix(c.file, "fixtures/gguf/"), func(t *testing.T) {
-			ref := openReference(t, fixture.Path(t, c.reference))
-			m := open(t, fixture.Path(t, c.file), Config{Quant: Float32})
-			limit := tolerances(t, fixture.Path(t, c.manifest))
+	for _, c := range fixtureModels(t) {
+		t.Run(c.name, func(t *testing.T) {
+			ref, about := openReference(t, c.reference), readManifest(t, c.manifest)
+			m := open(t, c.path, Config{Quant: Float32})
 			for _, p := range []string{"p0.", "p1."} {
-				compareSites(t, m, ref, p, limit)
+				compareSites(t, m, ref, p, about)
 				compareGreedy(t, m, ref, p)
 			}
 		})
@@ -157,12 +185,12 @@ func TestModelsMatchTransformers(t *testing.T) {
 }
 
 // compareSites holds every tensor of the reference that names a site against a trace.
-func compareSites(t *testing.T, m *Model, ref reference, prefix string, limit float64) {
+func compareSites(t *testing.T, m *Model, ref reference, prefix string, about manifest) {
 	t.Helper()
 	var sites []hooks.Site
 	for _, x := range ref.file.Tensors {
 		name, ok := strings.CutPrefix(x.Name, prefix)
-		if s, err := hooks.ParseSite(name); ok && err == nil && s.Point != hooks.ExpertIDs && s.Point != hooks.RouterWeights {
+		if s, err := hooks.ParseSite(name); ok && err == nil && (s.Point != hooks.ResidMid || !about.Residual.Parallel) {
 			sites = append(sites, s)
 		}
 	}
@@ -174,8 +202,29 @@ func compareSites(t *testing.T, m *Model, ref reference, prefix string, limit fl
 		t.Fatal(err)
 	}
 	for _, c := range got {
-		if d := deviation(c.Data, ref.floats(prefix+c.Site.String())); !(d <= limit) {
-			t.Errorf("%s%s is %.2e standard deviations off, want at most %.1e", prefix, c.Site, d, limit)
+		name := prefix + c.Site.String()
+		if c.Site.Point == hooks.ExpertIDs {
+			compareExperts(t, name, c, ref.ids(name))
+			continue
+		}
+		if d := deviation(c.Data, ref.floats(name)); !(d <= about.limit()) {
+			t.Errorf("%s is %.2e standard deviations off, want at most %.1e", name, d, about.limit())
+		}
+	}
+}
+
+// compareExperts wants the same experts in every row, in the same order but where two weights are all but equal.
+func compareExperts(t *testing.T, name string, got Captured, want []int32) {
+	t.Helper()
+	for row := range len(want) / got.Width {
+		w := slices.Sorted(slices.Values(want[row*got.Width:][:got.Width]))
+		g := make([]int32, got.Width)
+		for i, x := range got.Data[row*got.Width:][:got.Width] {
+			g[i] = int32(x)
+		}
+		slices.Sort(g)
+		if !slices.Equal(g, w) {
+			t.Errorf("%s row %d = %v, want %v", name, row, g, w)
 		}
 	}
 }

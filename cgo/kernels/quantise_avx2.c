@@ -18,8 +18,7 @@ INLINE uint32_t largest(__m256i v) {
     return (uint32_t)_mm_cvtsi128_si32(m);
 }
 
-INLINE int32_t total(__m256i v) {
-    __m128i m = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+INLINE int32_t total(__m128i m) {
     m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
     m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0xb1));
     return _mm_cvtsi128_si32(m);
@@ -40,7 +39,8 @@ AVX2 static void quantise_block(const struct tt_format *f, const float *x, struc
     __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
     packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256((__m256i *)rec->q, packed);
-    tt_record_sums(f, rec, total(_mm256_add_epi32(q[0], q[1])), total(_mm256_add_epi32(q[2], q[3])));
+    __m256i fours = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), packed), _mm256_set1_epi16(1));
+    tt_record_sums(f, rec, total(_mm256_castsi256_si128(fours)), total(_mm256_extracti128_si256(fours, 1)));
 }
 
 void tt_quantise_avx2(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {

@@ -50,7 +50,9 @@ enum {
   SLOT_ReleaseIoBinding = 135,
   SLOT_BindInput = 136,
   SLOT_BindOutput = 137,
+  SLOT_CreateAndRegisterAllocator = 144,
   SLOT_AddInitializer = 150,
+  SLOT_CreateArenaCfg = 156,
   SLOT_KernelContext_ParallelFor = 274,
   SLOT_GetTensorElementTypeAndShapeDataReference = 414,
 };

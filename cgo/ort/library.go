@@ -48,8 +48,21 @@ func Load(path string) (version string, err error) {
 	if bad != 0 {
 		return "", fmt.Errorf("ort: load %s: want API version %d or newer, found ONNX Runtime %s", path, C.TT_API_VERSION, version)
 	}
+	if err := take(C.tt_start(), "start "+path); err != nil {
+		return "", err
+	}
 	loaded.path, loaded.version = path, version
 	return version, nil
+}
+
+// ready is an error before Load.
+func ready(doing string) error {
+	loaded.Lock()
+	defer loaded.Unlock()
+	if loaded.version == "" {
+		return fmt.Errorf("ort: %s: no library is loaded", doing)
+	}
+	return nil
 }
 
 // take turns a status into an error; NULL is success.

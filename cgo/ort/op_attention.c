@@ -37,6 +37,8 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   if (st == NULL) st = tt_attribute_float(info, "scale", &k->scale);
   if (st == NULL) st = tt_attribute_float(info, "softcap", &k->softcap);
   if (st != NULL) return free(k), st;
+  if (k->heads < 1 || k->kv_heads < 1 || k->head < 1 || k->rotary < 0 || k->rotary % 2 != 0 || k->rotary > k->head)
+    return free(k), tt_fail("Attention: want heads, and an even number of rotary columns within one");
   *out = k;
   return NULL;
 }
@@ -113,12 +115,15 @@ static OrtStatus* run(OrtKernelContext* ctx, work* w) {
 }
 
 // Checks what the kernel cannot know: that cache and tables are long enough for the tokens there will be.
-static OrtStatus* check(const kernel* k, const tt_tensor* qkv, const tt_tensor* cache, const tt_tensor* cos, int64_t total) {
-  if (qkv->rank != 3 || (size_t)qkv->shape[2] != width_in(k)) return tt_fail("Attention: qkv has another width than heads and head say");
+static OrtStatus* check(const kernel* k, const tt_tensor* in, int64_t total) {
+  const tt_tensor *qkv = &in[0], *cache = &in[1];
+  if (qkv->rank != 3 || qkv->shape[0] != 1 || (size_t)qkv->shape[2] != width_in(k)) return tt_fail("Attention: qkv has another width than heads and head say");
   if (total < qkv->shape[1]) return tt_fail("Attention: fewer tokens in all than in this pass");
   size_t need = tt_products->cache_bytes((int)k->cache_type, (int)k->kv_heads, (int)k->head, (int)total);
-  if (need == 0 || (size_t)cache->shape[0] < need) return tt_fail("Attention: the cache is too short");
-  if (k->rotary > 0 && cos->shape[0] < total) return tt_fail("Attention: the rotary table is too short");
+  if (need == 0 || cache->rank != 1 || (size_t)cache->shape[0] < need) return tt_fail("Attention: the cache is too short");
+  for (const tt_tensor* turn = in + 3; turn < in + 5 && k->rotary > 0; turn++)
+    if (turn->rank != 2 || turn->shape[0] < total || turn->shape[1] != k->rotary / 2)
+      return tt_fail("Attention: the rotary table is too short or has another width");
   return NULL;
 }
 
@@ -129,7 +134,7 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   for (size_t i = 0; i < 5 && st == NULL; i++) st = tt_input(ctx, i, &in[i]);
   if (st != NULL) return st;
   int64_t total = *(const int32_t*)in[2].data;
-  if ((st = check(k, &in[0], &in[1], &in[3], total)) != NULL) return st;
+  if ((st = check(k, in, total)) != NULL) return st;
   int64_t n = in[0].shape[1], shape[3] = {1, n, k->heads * k->head};
   void* z;
   if ((st = tt_output(ctx, 0, shape, 3, &z)) != NULL || n == 0) return st;

@@ -15,7 +15,10 @@
 
 typedef struct {
   int64_t type, rows, cols;
+  size_t bytes;  // of the packed weight
 } kernel;
+
+static int fits(int64_t n) { return n >= 0 && n <= INT32_MAX; }
 
 static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
   (void)op, (void)api;
@@ -26,6 +29,8 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   if (st == NULL) st = tt_attribute(info, "rows", &k->rows);
   if (st == NULL) st = tt_attribute(info, "cols", &k->cols);
   if (st != NULL) return free(k), st;
+  if (fits(k->type) && fits(k->rows) && fits(k->cols)) k->bytes = tt_products->packed_bytes((int)k->type, (int)k->rows, (int)k->cols);
+  if (k->bytes == 0) return free(k), tt_fail("Linear: no kernel for this type and shape");
   *out = k;
   return NULL;
 }
@@ -78,6 +83,7 @@ static OrtStatus* compute_linear(void* self, OrtKernelContext* ctx) {
   if (st == NULL) st = tt_input(ctx, 1, &w);
   if (st != NULL) return st;
   int64_t shape[8], m = 1;
+  if (w.rank != 1 || (size_t)w.shape[0] < k->bytes) return tt_fail("Linear: the weight is shorter than its shape says");
   if (x.rank < 1 || x.rank > 8 || x.shape[x.rank - 1] != k->cols) return tt_fail("Linear: the input has another width than the weight");
   for (size_t i = 0; i < x.rank; i++) shape[i] = x.shape[i];
   for (size_t i = 0; i + 1 < x.rank; i++) m *= x.shape[i];
@@ -97,6 +103,7 @@ static OrtStatus* compute_row(void* self, OrtKernelContext* ctx) {
   if (st == NULL) st = tt_input(ctx, 1, &w);
   if (st != NULL) return st;
   int64_t shape[8], n = 1;
+  if (w.rank != 1 || (size_t)w.shape[0] < k->bytes) return tt_fail("Row: the weight is shorter than its shape says");
   if (ids.rank > 7) return tt_fail("Row: too many dimensions");
   for (size_t i = 0; i < ids.rank; i++) n *= shape[i] = ids.shape[i];
   shape[ids.rank] = k->cols;

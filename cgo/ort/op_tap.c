@@ -36,13 +36,14 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   void* out;
   OrtStatus* st = tt_input(ctx, 0, &h);
   if (st == NULL) st = tt_input(ctx, 1, &run);
-  if (st == NULL) st = tt_output(ctx, 0, h.shape, h.rank, &out);
   if (st != NULL) return st;
+  if (h.rank == 0 || run.rank != 1) return tt_fail("Tap: want rows of values and a list of gates");
+  if ((st = tt_output(ctx, 0, h.shape, h.rank, &out)) != NULL) return st;
   int64_t rows = 1, width = h.shape[h.rank - 1];
   for (size_t i = 0; i + 1 < h.rank; i++) rows *= h.shape[i];
   if (out != h.data) memcpy(out, h.data, (size_t)(rows * width) * sizeof(float));
   const int64_t* r = run.data;
-  if (k->tap + 1 >= run.shape[0]) return tt_fail("Tap: the run has no gate for this tap");
+  if (k->tap < 0 || k->tap + 1 >= run.shape[0]) return tt_fail("Tap: the run has no gate for this tap");
   if (!r[1 + k->tap]) return NULL;
   if (trimtabTap(r[0], k->tap, out, rows, width) != 0) return tt_fail("a tap failed");
   return NULL;

@@ -9,7 +9,8 @@
 
 OrtApi tt_api;
 static void* env;
-static void* cpu_memory;
+static void* cpu_memory;    // OrtDeviceAllocator (0), which tensors over memory of ours name
+static void* arena_memory;  // OrtArenaAllocator (1)
 static void* op_domain;
 
 #define TRY(call)              \
@@ -25,15 +26,28 @@ int tt_load(void* get_api_base, const char** version) {
   return tt_api == NULL;
 }
 
+// All sessions of the process take their working memory from one arena, which grows by what is asked for (strategy 1): a graph for a new set of hooks
+// then needs next to none of its own.
+// OrtStatus* CreateArenaCfg(size_t max_mem, int extend_strategy, int initial_chunk_bytes, int max_dead_bytes_per_chunk, OrtArenaCfg** out)
+// OrtStatus* CreateAndRegisterAllocator(OrtEnv*, const OrtMemoryInfo*, const OrtArenaCfg*)
+static OrtStatus* share_arena(void) {
+  static void* arena;
+  if (arena != NULL) return NULL;
+  TRY(FN(CreateArenaCfg, OrtStatus*, size_t, int, int, int, void**)(0, 1, -1, -1, &arena));
+  return FN(CreateAndRegisterAllocator, OrtStatus*, void*, void*, const void*)(env, arena_memory, arena);
+}
+
 // OrtStatus* CreateEnv(OrtLoggingLevel, const char* logid, OrtEnv** out)
 // OrtStatus* CreateCpuMemoryInfo(OrtAllocatorType, OrtMemType, OrtMemoryInfo** out)
 // OrtStatus* CreateCustomOpDomain(const char* domain, OrtCustomOpDomain** out)
 // OrtStatus* CustomOpDomain_Add(OrtCustomOpDomain*, const OrtCustomOp*)
-static OrtStatus* start(void) {
+OrtStatus* tt_start(void) {
   if (op_domain != NULL) return NULL;
   // Severity 4 (fatal): what goes wrong is returned as an error, not printed.
   if (env == NULL) TRY(FN(CreateEnv, OrtStatus*, int, const char*, void**)(4, "trimtab", &env));
   if (cpu_memory == NULL) TRY(FN(CreateCpuMemoryInfo, OrtStatus*, int, int, void**)(0, 0, &cpu_memory));
+  if (arena_memory == NULL) TRY(FN(CreateCpuMemoryInfo, OrtStatus*, int, int, void**)(1, 0, &arena_memory));
+  TRY(share_arena());
   void* domain = NULL;
   TRY(FN(CreateCustomOpDomain, OrtStatus*, const char*, void**)("trimtab", &domain));
   for (size_t i = 0; i < tt_op_count(); i++)
@@ -54,6 +68,7 @@ static OrtStatus* configure(void* so, const tt_options* o) {
   // Weights stay where they are: kernels of this package read them tiled, and plain MatMul runs from them as they stand.
   TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.disable_prepacking", "1"));
   TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.model_external_initializers_file_folder_path", o->folder));
+  TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.use_env_allocators", "1"));
   TRY(FN(AddCustomOpDomain, OrtStatus*, void*, void*)(so, op_domain));
   for (size_t i = 0; i < o->initializers; i++)
     TRY(FN(AddInitializer, OrtStatus*, void*, const char*, const OrtValue*)(so, o->names[i], o->values[i]));
@@ -62,7 +77,6 @@ static OrtStatus* configure(void* so, const tt_options* o) {
 
 // OrtStatus* CreateSessionFromArray(const OrtEnv*, const void* model, size_t, const OrtSessionOptions*, OrtSession**)
 OrtStatus* tt_session_create(const void* model, size_t bytes, const tt_options* o, OrtSession** out) {
-  TRY(start());
   void* so = NULL;
   TRY(FN(CreateSessionOptions, OrtStatus*, void**)(&so));
   OrtStatus* st = configure(so, o);
@@ -76,7 +90,6 @@ void tt_session_release(OrtSession* s) { FN(ReleaseSession, void, OrtSession*)(s
 
 // OrtStatus* CreateTensorWithDataAsOrtValue(const OrtMemoryInfo*, void* data, size_t bytes, const int64_t* shape, size_t, type, OrtValue**)
 OrtStatus* tt_value_create(void* data, size_t bytes, const int64_t* shape, size_t rank, int type, OrtValue** out) {
-  TRY(start());
   return FN(CreateTensorWithDataAsOrtValue, OrtStatus*, void*, void*, size_t, const int64_t*, size_t, int, OrtValue**)(
       cpu_memory, data, bytes, shape, rank, type, out);
 }

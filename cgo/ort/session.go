@@ -29,8 +29,8 @@ type Session struct {
 
 // NewSession makes a serialised ONNX model ready. Load must have succeeded.
 func NewSession(model []byte, o Options) (*Session, error) {
-	if loaded.version == "" {
-		return nil, fmt.Errorf("ort: create session: no library is loaded")
+	if err := ready("create session"); err != nil {
+		return nil, err
 	}
 	if len(model) == 0 {
 		return nil, fmt.Errorf("ort: create session: the model is empty")
@@ -125,6 +125,9 @@ type Stopper struct {
 
 // NewStopper returns a stopper that does not stop.
 func NewStopper() (*Stopper, error) {
+	if err := ready("create run options"); err != nil {
+		return nil, err
+	}
 	r := &Stopper{}
 	return r, take(C.tt_run_options_create(&r.p), "create run options")
 }

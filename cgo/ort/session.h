@@ -15,6 +15,9 @@ typedef struct OrtRunOptions OrtRunOptions;
 // Returns 0, or 1 where the library knows no API version TT_API_VERSION; version points into the library.
 int tt_load(void* get_api_base, const char** version);
 
+// Makes what all sessions share; once, behind tt_load and before anything below.
+OrtStatus* tt_start(void);
+
 // A session's options in plain C; initializers are shared, not copied, and must outlive the session.
 typedef struct {
   int threads;        // of one operator; 1 makes no pool

@@ -60,7 +60,11 @@ func Unregister(id int64) {
 
 //export trimtabTap
 func trimtabTap(run, tap C.int64_t, data *C.float, rows, width C.int64_t) C.int32_t {
-	list := *tappers.list.Load()
+	held := tappers.list.Load()
+	if held == nil {
+		return 1
+	}
+	list := *held
 	if run < 1 || int(run) >= len(list) || list[run] == nil {
 		return 1
 	}

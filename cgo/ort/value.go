@@ -60,7 +60,13 @@ type Value struct {
 
 // NewValue makes a tensor of the given shape over mem, which must hold all its elements and must not be Go memory.
 func NewValue(mem []byte, t DType, shape ...int) (*Value, error) {
+	if err := ready("create tensor"); err != nil {
+		return nil, err
+	}
 	var dims [8]C.int64_t
+	if len(shape) > len(dims) {
+		return nil, fmt.Errorf("ort: tensor of shape %v: want at most %d dimensions, found %d", shape, len(dims), len(shape))
+	}
 	n := t.Size()
 	for i, d := range shape {
 		dims[i] = C.int64_t(d)

@@ -57,6 +57,9 @@ func (d *Dictionary) prepare() {
 // Warnings lists what the reader accepted but a user should know.
 func (d *Dictionary) Warnings() []string { return slices.Clone(d.warnings) }
 
+// Transcodes tells whether the output is another activation than the one that is encoded.
+func (d *Dictionary) Transcodes() bool { return d.Form.OneWay }
+
 // Row returns what feature f adds to the output for a value of 1, less the factor OutScale and the norm's inverse; shared.
 func (d *Dictionary) Row(f int) []float32 { return d.Form.Dec[f*d.Form.Out : (f+1)*d.Form.Out] }
 

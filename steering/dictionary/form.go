@@ -65,7 +65,7 @@ type Form struct {
 	Norm     Norm
 	Scale    float32 // of ConstantNorm
 	OutScale float32 // constant factor of the reconstruction, the decoder's bias included; 0 is 1
-	OneWay   bool    // the inverse of RescaleNorm or LayerNorm is not applied: a transcoder's output is another site's
+	OneWay   bool    // a transcoder: its output is another site's, so that the inverse of RescaleNorm or LayerNorm is not applied
 
 	PreSub  []float32 // [In], or nil; subtracted after the norm
 	Enc     []float32 // [N, In]; nil for a pursuit

@@ -29,6 +29,9 @@ func Open(path string, opt Options) (*Dictionary, error) {
 	}
 	r := &reader{path: path, whole: filepath.ToSlash(whole), opt: opt, form: &Form{}, address: NoAddress()}
 	if err := r.read(); err != nil {
+		if r.w != nil {
+			err = errors.Join(err, r.w.close())
+		}
 		return nil, err
 	}
 	return r.finish()

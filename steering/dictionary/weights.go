@@ -203,27 +203,37 @@ func (w *weights) dims(name string) (rows, cols int, err error) {
 	return t.shape[0], t.shape[1], nil
 }
 
-// vector returns n numbers. A single number stands for n equal ones.
+// vector returns n numbers; a row or a column of a matrix will do.
 func (w *weights) vector(name string, n int) ([]float32, error) {
 	t, err := w.get(name)
 	if err != nil {
 		return nil, err
 	}
-	count := 1
-	for _, d := range t.shape {
-		count *= d
-	}
-	if count != n && count != 1 || len(t.shape) > 2 {
+	if !slices.Equal(t.shape, []int{n}) && !slices.Equal(t.shape, []int{1, n}) && !slices.Equal(t.shape, []int{n, 1}) {
 		return nil, w.fault(name, fmt.Sprintf("shape [%d]", n), fmt.Sprint(t.shape))
 	}
 	v, err := t.floats()
 	if err != nil {
 		return nil, fmt.Errorf("dictionary: %s: %w", w.path, err)
 	}
-	for len(v) < n {
-		v = append(v, v[0])
-	}
 	return v, nil
+}
+
+// threshold returns n thresholds; a file may have one for all features.
+func (w *weights) threshold(name string, n int) ([]float32, error) {
+	if t, ok := w.m[name]; ok && len(t.shape) == 0 || len(t.shape) == 1 && t.shape[0] == 1 {
+		v, err := w.scalar(name)
+		return constant(n, float32(v)), err
+	}
+	return w.vector(name, n)
+}
+
+func constant(n int, v float32) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = v
+	}
+	return out
 }
 
 // optional is vector for a tensor that need not be there.

@@ -55,7 +55,7 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(a.chat(), a.generate(), a.trace(), a.tokenize(), a.template(), a.inspect(), a.bench(), a.version())
+	root.AddCommand(a.chat(), a.generate(), a.trace(), a.encode(), a.tokenize(), a.template(), a.inspect(), a.bench(), a.version())
 	return root
 }
 

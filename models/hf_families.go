@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package models
+
+import "github.com/trimtab/trimtab/models/decoder"
+
+// hfFamily is what a model_type of config.json means beyond the fields of that file: a row of the table below, no code of its own.
+type hfFamily struct {
+	norm       decoder.NormKind
+	activation string // where the config names none
+	gated      bool
+	noPreNorm  bool
+	parallel   parallelRule
+	plusOne    bool // norm weights are stored less 1
+	embedSqrt  bool // embeddings are multiplied by the square root of their width
+	softcaps   bool // attn_logit_softcapping and final_logit_softcapping mean something
+	scales     bool // embedding_, attention_, residual_multiplier and logits_scaling mean something
+	queryScale bool // query_pre_attn_scalar means something
+	transposed bool // linear layers of blocks are stored [in, out]
+	columns    bool // the same of experts, and columns of gate and up take turns
+	byHead     bool // rows of queries, keys and values stand together head by head
+
+	learned     bool    // positions are learned, nothing turns
+	rotary      float64 // part of a head that turns, where the config does not say; 0 is 1
+	theta       float64 // where the config does not say; 0 is 10000
+	ropeAlias   map[string]string
+	ropeDefault string // rope parameters as JSON, where the config has none
+	localTheta  float64
+
+	windows windowRule
+	latent  bool
+	experts expertRule
+	parts   map[string]string // names of parts that differ from hfParts
+}
+
+type parallelRule uint8
+
+const (
+	serial       parallelRule = iota
+	parallel                  // always
+	parallelFlag              // use_parallel_residual says, and is true where it is absent
+	serialFlag                // the same, and is false where it is absent
+)
+
+// windowRule says which blocks have the window that sliding_window gives.
+type windowRule struct {
+	on        bool
+	asked     bool // only where use_sliding_window is true
+	typed     bool // layer_types says, where it is there
+	fullEvery int  // else all blocks but each so-manieth; sliding_window_pattern may give another number
+	from      bool // else only blocks from max_window_layers on
+	below     bool // else only blocks below max_window_layers
+}
+
+// expertRule says how experts are chosen where the config does not.
+type expertRule struct {
+	on        bool
+	score     decoder.Score
+	normalise string // "always", "never", or what norm_topk_prob means where it is absent: "true", "false"
+	groupTop  int    // experts that rate a group; 0 is no groups
+	shared    bool
+	swiglu    bool // swiglu_alpha and swiglu_limit mean something
+}
+
+// hfFamilies names families as model_type does.
+func hfFamilies() map[string]hfFamily {
+	const gelu, tanh = "gelu", "gelu_pytorch_tanh"
+	llama := hfFamily{norm: decoder.RMSNorm, activation: "silu", gated: true}
+	with := func(change func(f *hfFamily)) hfFamily {
+		f := llama
+		change(&f)
+		return f
+	}
+	every := windowRule{on: true}
+	postNorms := map[string]string{
+		"post_attention_layernorm":   "post_attention_norm",
+		"pre_feedforward_layernorm":  "ffn_norm",
+		"post_feedforward_layernorm": "post_ffw_norm",
+	}
+	gemma := with(func(f *hfFamily) { f.activation, f.plusOne, f.embedSqrt = tanh, true, true })
+	gemma2 := gemma
+	gemma2.softcaps, gemma2.queryScale, gemma2.parts = true, true, postNorms
+	gemma2.windows = windowRule{on: true, typed: true, fullEvery: 2}
+	gemma3 := gemma2
+	gemma3.theta, gemma3.localTheta, gemma3.windows.fullEvery = 1e6, 10000, 6
+	granite := with(func(f *hfFamily) { f.scales = true })
+	granitemoe := granite
+	granitemoe.experts = expertRule{on: true, normalise: "always"}
+	qwen := windowRule{on: true, asked: true, typed: true, from: true}
+	return map[string]hfFamily{
+		"llama":       llama,
+		"mistral":     with(func(f *hfFamily) { f.windows = every }),
+		"qwen2":       with(func(f *hfFamily) { f.windows = qwen }),
+		"qwen3":       with(func(f *hfFamily) { f.windows = qwen }),
+		"gemma":       gemma,
+		"gemma2":      gemma2,
+		"gemma3_text": gemma3,
+		"phi3": with(func(f *hfFamily) {
+			f.windows, f.ropeAlias = every, map[string]string{"su": "longrope", "yarn": "longrope"}
+		}),
+		"phi":      {norm: decoder.LayerNorm, activation: tanh, parallel: parallel, rotary: 0.5},
+		"gpt2":     {norm: decoder.LayerNorm, activation: tanh, learned: true, transposed: true},
+		"gpt_neox": {norm: decoder.LayerNorm, activation: gelu, parallel: parallelFlag, rotary: 0.25, byHead: true},
+		"olmo2": with(func(f *hfFamily) {
+			f.noPreNorm, f.parts = true, postNorms
+		}),
+		"stablelm": {norm: decoder.LayerNorm, activation: "silu", gated: true, parallel: serialFlag, rotary: 0.25},
+		"granite":  granite,
+		"mixtral": with(func(f *hfFamily) {
+			f.theta, f.windows, f.experts = 1e6, every, expertRule{on: true, normalise: "always"}
+		}),
+		"granitemoe": granitemoe,
+		"qwen2_moe": with(func(f *hfFamily) {
+			f.windows = windowRule{on: true, asked: true, typed: true, fullEvery: 2, below: true}
+			f.experts = expertRule{on: true, normalise: "false", shared: true}
+		}),
+		"qwen3_moe": with(func(f *hfFamily) {
+			f.windows, f.experts = windowRule{on: true, asked: true}, expertRule{on: true, normalise: "false"}
+		}),
+		"olmoe": with(func(f *hfFamily) { f.experts = expertRule{on: true, normalise: "false"} }),
+		"deepseek_v2": with(func(f *hfFamily) {
+			f.latent, f.experts = true, expertRule{on: true, normalise: "never", groupTop: 1, shared: true}
+		}),
+		"deepseek_v3": with(func(f *hfFamily) {
+			f.latent, f.experts = true, expertRule{on: true, score: decoder.Sigmoid, normalise: "true", groupTop: 2, shared: true}
+		}),
+		"gpt_oss": with(func(f *hfFamily) {
+			f.theta, f.columns = 150000, true
+			f.ropeDefault = `{"rope_type": "yarn", "factor": 32, "beta_fast": 32, "beta_slow": 1, "truncate": false, "original_max_position_embeddings": 4096}`
+			f.windows = windowRule{on: true, typed: true, fullEvery: 2}
+			f.experts = expertRule{on: true, normalise: "always", swiglu: true}
+		}),
+	}
+}
