@@ -13,8 +13,8 @@ import (
 
 // variables are the package variables that may change, each "folder/name". The list may only shrink.
 var variables = []string{
-	"cgo/ort/loaded",  // a process holds one ONNX Runtime
-	"cgo/ort/tappers", // C names a Go tap by number
+	"cgo/ort/loaded",    // a process holds one ONNX Runtime
+	"cgo/ort/tappers",   // C names a Go tap by number
 	"bench/llamaScript", // an embedded file
 }
 

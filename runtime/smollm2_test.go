@@ -180,8 +180,10 @@ func TestRecordedSteeringEffects(t *testing.T) {
 	for _, run := range e.Runs {
 		var p hooks.Plan
 		for _, l := range run.Layers {
-			p.Edits = append(p.Edits, hooks.Edit{Name: run.Method, Site: hooks.At(hooks.ResidPost, l), Strength: hooks.NewKnob(run.Strength),
-				Directions: [][]float32{unit(vectors.floats(fmt.Sprintf("%s.%d", run.Method, l)))}})
+			p.Edits = append(p.Edits, hooks.Edit{
+				Name: run.Method, Site: hooks.At(hooks.ResidPost, l), Strength: hooks.NewKnob(run.Strength),
+				Directions: [][]float32{unit(vectors.floats(fmt.Sprintf("%s.%d", run.Method, l)))},
+			})
 		}
 		a, err := s.Attach(plan(p))
 		if err != nil {

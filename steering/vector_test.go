@@ -153,7 +153,8 @@ func (c *controlFile) write(t *testing.T) string {
 func goodFile() *controlFile {
 	return &controlFile{
 		meta: []gguf.Pair{
-			{Key: "general.architecture", Value: "controlvector"}, {Key: "controlvector.model_hint", Value: "llama"},
+			{Key: "general.architecture", Value: "controlvector"},
+			{Key: "controlvector.model_hint", Value: "llama"},
 			{Key: "controlvector.layer_count", Value: uint32(2)},
 		},
 		tensors: []gguf.Tensor{

@@ -209,8 +209,10 @@ func TestNarrowRounds(t *testing.T) {
 
 // BenchmarkDequantize reports MB/s of float32 written, over a tensor too large for the caches.
 func BenchmarkDequantize(b *testing.B) {
-	for _, typ := range []quant.Type{quant.F32, quant.F16, quant.BF16, quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q8_0,
-		quant.Q2_K, quant.Q3_K, quant.Q4_K, quant.Q5_K, quant.Q6_K, quant.IQ4_NL, quant.IQ4_XS, quant.IQ2_XS, quant.IQ3_S, quant.IQ1_S, quant.TQ2_0, quant.MXFP4} {
+	for _, typ := range []quant.Type{
+		quant.F32, quant.F16, quant.BF16, quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q8_0,
+		quant.Q2_K, quant.Q3_K, quant.Q4_K, quant.Q5_K, quant.Q6_K, quant.IQ4_NL, quant.IQ4_XS, quant.IQ2_XS, quant.IQ3_S, quant.IQ1_S, quant.TQ2_0, quant.MXFP4,
+	} {
 		b.Run(typ.String(), func(b *testing.B) {
 			dst := make([]float32, 1<<22)
 			n, err := quant.Bytes(typ, len(dst))

@@ -108,13 +108,22 @@ func readRows(in string, width int) (x []float32, rows int, err error) {
 	if !ok {
 		return nil, 0, fmt.Errorf("encode: %s: want the name of one of its %d tensors behind a colon, found %q", path, len(f.Tensors), name)
 	}
-	if n := len(t.Shape); n == 0 || t.Shape[n-1] != width {
+	if !endsIn(t.Shape, width) {
 		return nil, 0, fmt.Errorf("encode: %s: tensor %q: want rows of %d, the dictionary's width, found shape %v", path, name, width, t.Shape)
 	}
 	if x, err = t.AppendFloat32(nil); err != nil {
 		return nil, 0, fmt.Errorf("encode: %s: %w", path, err)
 	}
 	return x, len(x) / width, nil
+}
+
+// endsIn tells whether the last dimensions make up width: attention heads may stand side by side or in a dimension of their own.
+func endsIn(shape []int, width int) bool {
+	n := 1
+	for i := len(shape) - 1; i >= 0 && n < width; i-- {
+		n *= shape[i]
+	}
+	return len(shape) > 0 && n == width
 }
 
 func (v *encodeVerb) encodeRows(ctx context.Context, x []float32, rows int) error {
