@@ -98,16 +98,21 @@ func (e *editNodes) component(direction int) string {
 
 // along is h + c · factor · v; an empty factor is 1.
 func (e *editNodes) along(h, factor string, direction int) string {
+	return e.op("Add", h, e.step(factor, direction))
+}
+
+// remove is h - c · p · u.
+func (e *editNodes) remove(p string) string { return e.op("Sub", e.h, e.step(p, 0)) }
+
+// step is c · factor · v.
+func (e *editNodes) step(factor string, direction int) string {
 	v := e.Input(editInput(e.i, fmt.Sprintf("v%d", direction)), onnx.Float, onnx.N(e.width))
 	c := e.c
 	if factor != "" {
 		c = e.op("Mul", c, factor)
 	}
-	return e.op("Add", h, e.op("Mul", c, v))
+	return e.op("Mul", c, v)
 }
-
-// remove is h - c · p · u.
-func (e *editNodes) remove(p string) string { return e.along(e.h, e.op("Neg", p), 0) }
 
 // keepNorm is (h + c v) · |h| / |h + c v|; the floor keeps a zero row zero.
 func (e *editNodes) keepNorm() string {

@@ -5,6 +5,7 @@
 package ort
 
 // #cgo CFLAGS: -O3 -std=gnu11 -Wall
+// #cgo LDFLAGS: -lm
 // #include "session.h"
 // #include "ops.h"
 import "C"

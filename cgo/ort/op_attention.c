@@ -37,7 +37,9 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   if (st == NULL) st = tt_attribute_float(info, "scale", &k->scale);
   if (st == NULL) st = tt_attribute_float(info, "softcap", &k->softcap);
   if (st != NULL) return free(k), st;
-  if (k->heads < 1 || k->kv_heads < 1 || k->head < 1 || k->rotary < 0 || k->rotary % 2 != 0 || k->rotary > k->head)
+  for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+    if (*numbers[i].to < 0 || *numbers[i].to > INT32_MAX) return free(k), tt_fail("Attention: an attribute is negative or past 32 bits");
+  if (k->heads < 1 || k->kv_heads < 1 || k->head < 1 || k->rotary % 2 != 0 || k->rotary > k->head)
     return free(k), tt_fail("Attention: want heads, and an even number of rotary columns within one");
   *out = k;
   return NULL;

@@ -54,6 +54,10 @@ func (w *saelensWriter) architecture() error {
 		return fmt.Errorf("want no bias subtracted from a transcoder's input, found one")
 	case f.Norm != ConstantNorm && f.OutScale != 1:
 		return fmt.Errorf("want an output without a scale of its own, found %g", f.OutScale)
+	case f.Norm == ConstantNorm && (a.Kind == Pursuit || f.PreSub != nil && f.OutScale != 1/f.Scale):
+		return fmt.Errorf("want a constant norm that can be folded into the weights, found %g in and %g out", f.Scale, f.OutScale)
+	case a.Kind == Pursuit && f.PreSub == nil && f.DecBias != nil:
+		return fmt.Errorf("want a pursuit's bias subtracted from the input as well, found it at the output alone")
 	}
 	if f.OneWay || f.Skip != nil || f.In != f.Out {
 		var err error

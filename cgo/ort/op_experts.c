@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Experts(x, ids, weights, up, down) -> y: the chosen experts of a mixture, and none of the others.
+//
+//   x        float [1, n, width]
+//   ids      int64 [1, n, k], the experts of each token; -1 is no expert
+//   weights  float [1, n, k], what multiplies their outputs
+//   up       uint8: for each expert one after the other, gate and up stacked [2 · hidden, width] (without a gate [hidden, width]), packed by cgo/kernels
+//   down     uint8: for each expert [width, hidden], packed
+//   y        float [1, n, width]: for each token the sum over its experts of weight · down(act(gate(x)) · up(x)), added in the order of expert numbers
+//
+// Tokens that chose the same expert run through it together. A row of y does not depend on the other rows.
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../kernels/kernels.h"
+#include "ops.h"
+
+enum { SILU, GELU, GELU_TANH };
+
+typedef struct {
+  int64_t experts, width, hidden, gated, activation, up_type, down_type;
+} kernel;
+
+static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
+  (void)op, (void)api;
+  if (tt_products == NULL) return tt_fail("Experts: no kernels are registered");
+  kernel* k = calloc(1, sizeof *k);
+  if (k == NULL) return tt_fail("Experts: out of memory");
+  const struct {
+    const char* name;
+    int64_t* to;
+  } numbers[] = {{"experts", &k->experts}, {"width", &k->width},           {"hidden", &k->hidden},      {"gated", &k->gated},
+                 {"activation", &k->activation}, {"up_type", &k->up_type}, {"down_type", &k->down_type}};
+  OrtStatus* st = NULL;
+  for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && st == NULL; i++) st = tt_attribute(info, numbers[i].name, numbers[i].to);
+  if (st != NULL) return free(k), st;
+  *out = k;
+  return NULL;
+}
+
+// One product y[m][rows] = x[m][cols] · Wᵀ on the session's threads.
+typedef struct {
+  int type, rows, cols, m, tiles, parts;
+  const void* w;
+  const void* scratch;
+  float* y;
+} product;
+
+static int part(int total, int parts, size_t i) { return (int)((int64_t)total * (int64_t)i / parts); }
+
+static void product_part(void* arg, size_t i) {
+  const product* p = arg;
+  tt_products->linear_rows(p->type, p->w, p->rows, p->cols, p->scratch, p->m, p->y, (size_t)p->rows, part(p->tiles, p->parts, i),
+                           part(p->tiles, p->parts, i + 1));
+}
+
+// Below this many multiplications a second thread costs more than it brings.
+enum { SMALL = 1 << 16, MOST_PARTS = 16 };
+
+static OrtStatus* multiply(OrtKernelContext* ctx, product* p, const float* x, void* scratch) {
+  tt_products->quantise(p->type, x, (size_t)p->cols, p->m, p->cols, scratch);
+  p->scratch = scratch;
+  p->tiles = tt_products->tiles(p->rows);
+  int64_t work = (int64_t)p->rows * p->cols * p->m;
+  p->parts = work < SMALL ? 1 : MOST_PARTS < p->tiles ? MOST_PARTS : p->tiles;
+  if (p->parts > 1) return tt_parallel(ctx, product_part, p->parts, p);
+  product_part(p, 0);
+  return NULL;
+}
+
+static float activate(float x, int64_t kind) {
+  if (kind == SILU) return x / (1.0f + expf(-x));
+  if (kind == GELU) return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+  return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+}
+
+// h[m][hidden] = act(gate) · up, read from rows of gate and up beside each other; without a gate, act(up).
+static void combine(float* h, const float* up, int m, const kernel* k) {
+  size_t n = (size_t)k->hidden;
+  for (int i = 0; i < m; i++, h += n, up += k->gated ? 2 * n : n)
+    for (size_t j = 0; j < n; j++) h[j] = activate(up[j], k->activation) * (k->gated ? up[n + j] : 1.0f);
+}
+
+// Scratch memory, cut into the pieces that one expert's tokens need.
+typedef struct {
+  int64_t* rows;  // token of each gathered row
+  float* factor;  // its weight
+  float *x, *up, *h, *y;
+  void* scratch;
+} memory;
+
+static size_t take(size_t* at, size_t bytes) {
+  size_t start = *at;
+  *at += (bytes + 63) & ~(size_t)63;
+  return start;
+}
+
+static int layout(memory* m, const kernel* k, int64_t n) {
+  size_t at = 0, rows = (size_t)n, up_rows = (size_t)(k->gated ? 2 * k->hidden : k->hidden);
+  size_t a = tt_products->scratch_bytes((int)k->up_type, (int)n, (int)k->width);
+  size_t b = tt_products->scratch_bytes((int)k->down_type, (int)n, (int)k->hidden);
+  size_t o_rows = take(&at, rows * sizeof(int64_t)), o_factor = take(&at, rows * 4), o_x = take(&at, rows * (size_t)k->width * 4);
+  size_t o_up = take(&at, rows * up_rows * 4), o_h = take(&at, rows * (size_t)k->hidden * 4), o_y = take(&at, rows * (size_t)k->width * 4);
+  size_t o_scratch = take(&at, a > b ? a : b);
+  char* base = tt_scratch(at);
+  if (base == NULL) return 1;
+  *m = (memory){(int64_t*)(base + o_rows), (float*)(base + o_factor), (float*)(base + o_x), (float*)(base + o_up),
+                (float*)(base + o_h),      (float*)(base + o_y),      base + o_scratch};
+  return 0;
+}
+
+// Gathers the tokens that chose expert e and returns how many.
+static int gather(memory* m, const kernel* k, int64_t e, const float* x, const int64_t* ids, const float* weights, int64_t n, int64_t slots) {
+  int count = 0;
+  for (int64_t t = 0; t < n; t++)
+    for (int64_t s = 0; s < slots; s++)
+      if (ids[t * slots + s] == e) {
+        m->rows[count] = t;
+        m->factor[count] = weights[t * slots + s];
+        memcpy(m->x + (size_t)count * (size_t)k->width, x + t * k->width, (size_t)k->width * sizeof *x);
+        count++;
+        break;
+      }
+  return count;
+}
+
+static OrtStatus* run_expert(OrtKernelContext* ctx, const kernel* k, memory* m, int count, const void* up, const void* down, float* y) {
+  int up_rows = (int)(k->gated ? 2 * k->hidden : k->hidden);
+  product p = {.type = (int)k->up_type, .rows = up_rows, .cols = (int)k->width, .m = count, .w = up, .y = m->up};
+  OrtStatus* st = multiply(ctx, &p, m->x, m->scratch);
+  if (st != NULL) return st;
+  combine(m->h, m->up, count, k);
+  p = (product){.type = (int)k->down_type, .rows = (int)k->width, .cols = (int)k->hidden, .m = count, .w = down, .y = m->y};
+  if ((st = multiply(ctx, &p, m->h, m->scratch)) != NULL) return st;
+  for (int i = 0; i < count; i++) {
+    float* out = y + m->rows[i] * k->width;
+    const float* in = m->y + (size_t)i * (size_t)k->width;
+    for (int64_t j = 0; j < k->width; j++) out[j] += m->factor[i] * in[j];
+  }
+  return NULL;
+}
+
+static OrtStatus* check(const kernel* k, const tt_tensor* in, size_t up_bytes, size_t down_bytes) {
+  if (in[0].rank != 3 || in[0].shape[2] != k->width) return tt_fail("Experts: the input has another width than the experts");
+  if (in[1].rank != 3 || in[2].rank != 3 || in[1].shape[1] != in[0].shape[1] || in[2].shape[2] != in[1].shape[2])
+    return tt_fail("Experts: ids and weights do not fit the input");
+  if (up_bytes == 0 || down_bytes == 0 || (uint64_t)in[3].shape[0] < up_bytes * (uint64_t)k->experts ||
+      (uint64_t)in[4].shape[0] < down_bytes * (uint64_t)k->experts)
+    return tt_fail("Experts: the weights are too short");
+  return NULL;
+}
+
+static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
+  const kernel* k = self;
+  tt_tensor in[5];
+  OrtStatus* st = NULL;
+  for (size_t i = 0; i < 5 && st == NULL; i++) st = tt_input(ctx, i, &in[i]);
+  if (st != NULL) return st;
+  size_t up_bytes = tt_products->packed_bytes((int)k->up_type, (int)(k->gated ? 2 * k->hidden : k->hidden), (int)k->width);
+  size_t down_bytes = tt_products->packed_bytes((int)k->down_type, (int)k->width, (int)k->hidden);
+  if ((st = check(k, in, up_bytes, down_bytes)) != NULL) return st;
+  void* y;
+  if ((st = tt_output(ctx, 0, in[0].shape, 3, &y)) != NULL) return st;
+  int64_t n = in[0].shape[1], slots = in[1].shape[2];
+  memset(y, 0, (size_t)(n * k->width) * sizeof(float));
+  memory m;
+  if (n == 0 || slots == 0) return NULL;
+  if (layout(&m, k, n)) return tt_fail("Experts: out of memory");
+  for (int64_t e = 0; e < k->experts && st == NULL; e++) {
+    int count = gather(&m, k, e, in[0].data, in[1].data, in[2].data, n, slots);
+    if (count > 0)
+      st = run_expert(ctx, k, &m, count, (const char*)in[3].data + (size_t)e * up_bytes, (const char*)in[4].data + (size_t)e * down_bytes, y);
+  }
+  return st;
+}
+
+static const char* name(const OrtCustomOp* op) { return (void)op, "Experts"; }
+static size_t inputs(const OrtCustomOp* op) { return (void)op, 5; }
+static int input_type(const OrtCustomOp* op, size_t i) {
+  (void)op;
+  return i == 1 ? TT_INT64 : i >= 3 ? TT_UINT8 : TT_FLOAT;
+}
+
+const OrtCustomOp tt_op_experts = {
+    .version = TT_API_VERSION,
+    .GetName = name,
+    .GetExecutionProviderType = tt_cpu,
+    .GetInputType = input_type,
+    .GetInputTypeCount = inputs,
+    .GetOutputType = tt_returns_float,
+    .GetOutputTypeCount = tt_one,
+    .KernelDestroy = free,
+    .GetInputCharacteristic = tt_all_required,
+    .GetOutputCharacteristic = tt_all_required,
+    .GetInputMemoryType = tt_default_memory,
+    .GetVariadicInputMinArity = tt_zero,
+    .GetVariadicInputHomogeneity = tt_zero,
+    .GetVariadicOutputMinArity = tt_zero,
+    .GetVariadicOutputHomogeneity = tt_zero,
+    .CreateKernelV2 = create,
+    .KernelComputeV2 = compute,
+    .GetStartVersion = tt_version_one,
+    .GetEndVersion = tt_any_version,
+};
