@@ -11,14 +11,12 @@
 //
 // Tokens that chose the same expert run through it together. A row of y does not depend on the other rows.
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../kernels/kernels.h"
+#include "activation.h"
 #include "ops.h"
-
-enum { SILU, GELU, GELU_TANH };
 
 typedef struct {
   int64_t experts, width, hidden, gated, activation, up_type, down_type;
@@ -71,17 +69,10 @@ static OrtStatus* multiply(OrtKernelContext* ctx, product* p, const float* x, vo
   return NULL;
 }
 
-static float activate(float x, int64_t kind) {
-  if (kind == SILU) return x / (1.0f + expf(-x));
-  if (kind == GELU) return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-  return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
-}
-
 // h[m][hidden] = act(gate) · up, read from rows of gate and up beside each other; without a gate, act(up).
 static void combine(float* h, const float* up, int m, const kernel* k) {
   size_t n = (size_t)k->hidden;
-  for (int i = 0; i < m; i++, h += n, up += k->gated ? 2 * n : n)
-    for (size_t j = 0; j < n; j++) h[j] = activate(up[j], k->activation) * (k->gated ? up[n + j] : 1.0f);
+  for (int i = 0; i < m; i++, h += n, up += k->gated ? 2 * n : n) tt_activate((int)k->activation, h, up, k->gated ? up + n : NULL, n);
 }
 
 // Scratch memory, cut into the pieces that one expert's tokens need.

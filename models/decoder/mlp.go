@@ -31,6 +31,9 @@ func (b *builder) hidden(i int, suffix, x string, width int) string {
 		layers = []layer{{up, 2 * width}}
 	}
 	both := b.linear(x, d.Width, layers...)
+	if b.o.PackedBytes != nil && d.Activation != ReLU {
+		return b.Add("Glu", "trimtab", []string{both}, onnx.Attr{Name: "activation", Value: int(d.Activation)})
+	}
 	parts := b.AddN("Split", "", 2, []string{both}, onnx.Attr{Name: "axis", Value: -1}, onnx.Attr{Name: "num_outputs", Value: 2})
 	return b.op("Mul", b.activate(parts[0]), parts[1])
 }

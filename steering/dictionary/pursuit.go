@@ -95,6 +95,7 @@ type pursuer struct {
 	narrow []float32 // r in single precision
 	c      []float32 // products of all atoms with r
 	stale  bool      // c has to be computed anew
+	slack  float64   // how far c may be from the exact products
 	atoms  []atom
 	solve  *solver // of the orthogonal methods
 }
@@ -109,7 +110,7 @@ func newPursuer(g *gram, rule PursuitRule) *pursuer {
 
 // run appends the code of x; c has the products of all atoms with x and is written to.
 func (p *pursuer) run(dst []Feature, x, c []float32) []Feature {
-	p.x, p.c, p.stale, p.atoms = x, c, false, p.atoms[:0]
+	p.x, p.c, p.stale, p.atoms, p.slack = x, c, false, p.atoms[:0], rounding*norm64(x)
 	for i, v := range x {
 		p.r[i] = float64(v)
 	}
@@ -149,16 +150,36 @@ func (p *pursuer) matching() {
 	}
 }
 
-// best returns the atom with the largest product.
+// rounding bounds the error of products in single precision, as a share of the vectors' lengths: 2^-24 for each of a dozen
+// partial sums, and for the products of unit atoms with each other.
+const rounding = 2e-6
+
+// best returns the atom with the largest product. Of those that rounding cannot tell apart it asks for the exact products:
+// later rounds work on a small rest of large numbers.
 func (p *pursuer) best(signed bool) int {
 	p.refresh()
-	best, at := float32(math.Inf(-1)), 0
+	top := float32(math.Inf(-1))
+	for _, v := range p.c {
+		if signed && v < 0 {
+			v = -v
+		}
+		top = max(top, v)
+	}
+	floor := float32(float64(top) - 2*p.slack)
+	best, at := math.Inf(-1), 0
 	for i, v := range p.c {
 		if signed && v < 0 {
 			v = -v
 		}
-		if v > best {
-			best, at = v, i
+		if v < floor {
+			continue
+		}
+		exact := dot64(p.g.row(i), p.r)
+		if signed {
+			exact = math.Abs(exact)
+		}
+		if exact > best {
+			best, at = exact, i
 		}
 	}
 	return at
@@ -191,6 +212,7 @@ func (p *pursuer) move(j int, c float64) {
 		return
 	}
 	addScaled(p.c, float32(-c), products)
+	p.slack += rounding * math.Abs(c)
 }
 
 func (p *pursuer) refresh() {
@@ -201,7 +223,7 @@ func (p *pursuer) refresh() {
 		p.narrow[i] = float32(v)
 	}
 	multiply(p.c, p.g.m, p.narrow)
-	p.stale = false
+	p.stale, p.slack = false, rounding*norm64(p.narrow)
 }
 
 func (p *pursuer) converged() bool {
