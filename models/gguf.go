@@ -17,24 +17,45 @@ import (
 	"github.com/trimtab/trimtab/models/tokenizer"
 )
 
-// ggufSource finds tensors under the very names that files use.
-type ggufSource struct{ file *gguf.File }
+// ggufSource finds tensors under the very names that files use, but for those that a family uses for something else.
+type ggufSource struct {
+	file  *gguf.File
+	names map[string]string // the decoder's name for a part of a block: the file's
+}
 
 func (s ggufSource) Tensor(name string) (decoder.Tensor, bool) {
-	t, ok := s.file.Tensor(name)
-	return decoder.Tensor{Name: t.Name, Type: t.Type, Shape: t.Shape, Data: t.Data}, ok
+	t, ok := s.file.Tensor(s.stored(name))
+	return decoder.Tensor{Name: name, Type: t.Type, Shape: t.Shape, Data: t.Data}, ok
+}
+
+// stored is the file's name of a tensor; a name that the family uses for another part is nobody's.
+func (s ggufSource) stored(name string) string {
+	for here, there := range s.names {
+		if before, after, ok := strings.Cut(name, "."+here+"."); ok {
+			return before + "." + there + "." + after
+		}
+		if strings.Contains(name, "."+there+".") {
+			return ""
+		}
+	}
+	return name
 }
 
 // Release implements decoder.Releaser.
 func (s ggufSource) Release(data []byte) { s.file.Release(data) }
 
-// names lists the tensors that belong to the graph: not the factors of rotary embedding, which the description holds.
-func (s ggufSource) names() []string {
+// list names the tensors that belong to the graph, as the decoder asks for them: not the factors of rotary embedding, which the description holds.
+func (s ggufSource) list() []string {
 	var out []string
 	for _, t := range s.file.Tensors {
-		if !strings.HasPrefix(t.Name, "rope_") {
-			out = append(out, t.Name)
+		if strings.HasPrefix(t.Name, "rope_") {
+			continue
 		}
+		name := t.Name
+		for here, there := range s.names {
+			name = strings.Replace(name, "."+there+".", "."+here+".", 1)
+		}
+		out = append(out, name)
 	}
 	return out
 }
@@ -44,16 +65,12 @@ func openGGUF(path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("models: open %s: %w", path, err)
 	}
-	source := ggufSource{f}
-	m := &Model{Path: path, Source: source, Types: map[quant.Type]int64{}, close: f.Close}
+	m := &Model{Path: path, Types: map[quant.Type]int64{}, close: f.Close}
 	for _, t := range f.Tensors {
 		m.Types[t.Type] += int64(len(t.Data))
 		m.Bytes += int64(len(t.Data))
 	}
-	if m.Description, err = describeGGUF(f); err == nil {
-		err = checkUse(&m.Description, source, source.names())
-	}
-	if err != nil {
+	if err := m.describeGGUF(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("models: open %s: %w", path, err), f.Close())
 	}
 	m.tokenizer = once(func() (tokenizer.Tokenizer, error) { return ggufTokenizer(f) })
@@ -61,16 +78,25 @@ func openGGUF(path string) (*Model, error) {
 	return m, nil
 }
 
-// describeGGUF reads the keys of the GGUF specification: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-func describeGGUF(f *gguf.File) (decoder.Description, error) {
+func (m *Model) describeGGUF(f *gguf.File) error {
 	arch, err := f.Meta.String("general.architecture")
 	if err != nil {
-		return decoder.Description{}, err
+		return err
 	}
 	family, ok := ggufFamilies()[arch]
 	if !ok {
-		return decoder.Description{}, &FamilyError{Family: arch, Known: slices.Sorted(maps.Keys(ggufFamilies()))}
+		return &FamilyError{Family: arch, Known: slices.Sorted(maps.Keys(ggufFamilies()))}
 	}
+	if m.Description, err = readKeys(f, arch, family); err != nil {
+		return err
+	}
+	source := ggufSource{f, family.names}
+	m.Source = source
+	return checkUse(&m.Description, source, source.list())
+}
+
+// readKeys reads the keys of the GGUF specification: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+func readKeys(f *gguf.File, arch string, family ggufFamily) (decoder.Description, error) {
 	k := keys{meta: f.Meta, arch: arch}
 	d := decoder.Description{
 		Family:     arch,
@@ -79,7 +105,7 @@ func describeGGUF(f *gguf.File) (decoder.Description, error) {
 		Width:      k.count("embedding_length"),
 		Context:    k.count("context_length"),
 		Heads:      k.count("attention.head_count"),
-		MLPWidth:   k.count("feed_forward_length"),
+		MLPWidth:   feedForward(f, k.count("feed_forward_length")),
 		Norm:       family.norm,
 		NormEps:    k.eps(family.norm),
 		NoPreNorm:  family.noPreNorm,
@@ -100,7 +126,7 @@ func describeGGUF(f *gguf.File) (decoder.Description, error) {
 	k.scales(&d, family)
 	d.Windows = k.windows(family, d.Layers)
 	k.ropes(f, &d, family)
-	d.Experts = k.experts(family, d.MLPWidth)
+	d.Experts = k.experts(f, family, d.MLPWidth)
 	return d, first(k.err, d.Check())
 }
 
@@ -111,6 +137,16 @@ func vocabulary(f *gguf.File) int {
 		return 0
 	}
 	return t.Shape[0]
+}
+
+// feedForward is the width of dense feed-forward layers as their tensors have it: some converters write four times the model's width whatever the config says.
+func feedForward(f *gguf.File, said int) int {
+	for _, t := range f.Tensors {
+		if strings.HasSuffix(t.Name, ".ffn_down.weight") && len(t.Shape) == 2 {
+			return t.Shape[1]
+		}
+	}
+	return said
 }
 
 func (k *keys) parallel(rule parallelRule) bool {
@@ -203,8 +239,9 @@ func (k *keys) latent(d *decoder.Description, f ggufFamily) {
 	d.KVHeads = d.Heads
 }
 
-// experts reads how tokens find their experts. expert_gating_func: 1 softmax, 2 sigmoid, 3 softmax over the chosen.
-func (k *keys) experts(f ggufFamily, dense int) decoder.Experts {
+// experts reads how tokens find their experts. expert_gating_func: 1 softmax, 2 sigmoid, 3 softmax over the chosen; older files lack it, and then a bias of the
+// choice tells DeepSeek-V3.
+func (k *keys) experts(file *gguf.File, f ggufFamily, dense int) decoder.Experts {
 	n := k.countOr("expert_count", 0)
 	if n == 0 {
 		return decoder.Experts{}
@@ -223,8 +260,14 @@ func (k *keys) experts(f ggufFamily, dense int) decoder.Experts {
 	if e.SharedWidth == 0 {
 		e.SharedWidth = e.Width * k.countOr("expert_shared_count", 0)
 	}
-	switch gate := k.countOr("expert_gating_func", 1); gate {
-	case 0, 1:
+	gate := 1
+	for _, t := range file.Tensors {
+		if strings.HasSuffix(t.Name, ".exp_probs_b.bias") {
+			gate = 2
+		}
+	}
+	switch gate = k.countOr("expert_gating_func", gate); gate {
+	case 1:
 	case 2:
 		e.Score = decoder.Sigmoid
 	case 3:

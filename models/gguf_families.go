@@ -18,11 +18,12 @@ type ggufFamily struct {
 	fullEvery  int  // of blocks with a window, each so-manieth has none; 0 is that all have it
 	localTheta float64
 	latent     bool
-	normalise  bool // the chosen experts' weights are divided by their sum, where the file does not say
-	groupTop   int  // experts that rate a group
-	swiglu     bool // experts have the activation of gpt-oss
-	fractions  bool // bounds of YaRN are not rounded to whole pairs
-	tall       int  // blocks of the variant whose queries are scaled by width and heads rather than by head
+	normalise  bool              // the chosen experts' weights are divided by their sum, where the file does not say
+	groupTop   int               // experts that rate a group
+	swiglu     bool              // experts have the activation of gpt-oss
+	fractions  bool              // bounds of YaRN are not rounded to whole pairs
+	names      map[string]string // parts of blocks that the file calls otherwise than the decoder
+	tall       int               // blocks of the variant whose queries are scaled by width and heads rather than by head
 }
 
 // ggufFamilies names architectures as llama.cpp's converter does (general.architecture). What files do not say is as llama.cpp has it (src/models), or where it
@@ -60,6 +61,9 @@ func ggufFamilies() map[string]ggufFamily {
 		"gemma2":     gemma2,
 		"gemma3":     gemma3,
 		"deepseek2":  {norm: rms, activation: decoder.SiLU, gated: true, adjacent: true, latent: true, groupTop: 2},
-		"gpt-oss":    {norm: rms, activation: decoder.SiLU, gated: true, fullEvery: 2, normalise: true, swiglu: true, fractions: true},
+		"gpt-oss": {
+			norm: rms, activation: decoder.SiLU, gated: true, fullEvery: 2, normalise: true, swiglu: true, fractions: true,
+			names: map[string]string{"ffn_norm": "post_attention_norm"},
+		},
 	}
 }

@@ -65,7 +65,7 @@ func (k *keys) yarn(d *decoder.Description, r *decoder.Rope, factor float64, who
 		return
 	}
 	r.Factors = y.factors(r)
-	r.Scale = float32(yarnScale(factor, 1) * k.numberOr("rope.scaling.attn_factor", 1))
+	r.Scale = float32(k.numberOr("rope.scaling.yarn_attn_factor", yarnScale(factor, 1)) * k.numberOr("rope.scaling.attn_factor", 1))
 	if all := 10 * k.numberOr("rope.scaling.yarn_log_multiplier", 0); all != 0 && d.Latent.Rank > 0 {
 		m := yarnScale(factor, all)
 		r.Scale, d.AttnScale = 1, float32(m*m/math.Sqrt(float64(d.HeadDim)))

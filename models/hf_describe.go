@@ -73,8 +73,10 @@ func (s settings) refuseUnknown(f hfFamily) {
 	s.refuse("alibi", "false")
 	s.refuse("position_embedding_type", `"absolute"`, `"rope"`)
 	s.refuse("moe_layer_freq", "1")
-	if !f.softcaps {
+	if !f.attnCap {
 		s.refuse("attn_logit_softcapping")
+	}
+	if !f.logitCap {
 		s.refuse("final_logit_softcapping")
 	}
 	if !f.scales {
@@ -92,10 +94,15 @@ func (s settings) refuseUnknown(f hfFamily) {
 }
 
 func (s settings) eps(kind decoder.NormKind) float64 {
+	names := []string{"rms_norm_eps"}
 	if kind == decoder.LayerNorm {
-		return s.numberOr(1e-5, "layer_norm_eps", "layer_norm_epsilon")
+		names = []string{"layer_norm_eps", "layer_norm_epsilon"}
 	}
-	return s.numberOr(1e-6, "rms_norm_eps")
+	eps := s.numberOr(0, names...)
+	if !(eps > 0) {
+		s.fail(names[0], "more than 0", fmt.Sprint(eps))
+	}
+	return eps
 }
 
 func (s settings) parallel(rule parallelRule) bool {
@@ -134,10 +141,8 @@ func (s settings) scales(d *decoder.Description, f hfFamily) {
 	if f.embedSqrt {
 		d.EmbedScale = float32(math.Sqrt(float64(d.Width)))
 	}
-	if f.softcaps {
-		d.AttnCap = float32(s.numberOr(0, "attn_logit_softcapping"))
-		d.LogitCap = float32(s.numberOr(0, "final_logit_softcapping"))
-	}
+	d.AttnCap = float32(s.numberOr(0, "attn_logit_softcapping"))
+	d.LogitCap = float32(s.numberOr(0, "final_logit_softcapping"))
 	if f.queryScale {
 		d.AttnScale = float32(1 / math.Sqrt(s.numberOr(256, "query_pre_attn_scalar")))
 	}

@@ -13,7 +13,8 @@ type hfFamily struct {
 	parallel   parallelRule
 	plusOne    bool // norm weights are stored less 1
 	embedSqrt  bool // embeddings are multiplied by the square root of their width
-	softcaps   bool // attn_logit_softcapping and final_logit_softcapping mean something
+	attnCap    bool // attn_logit_softcapping means something
+	logitCap   bool // final_logit_softcapping means something
 	scales     bool // embedding_, attention_, residual_multiplier and logits_scaling mean something
 	queryScale bool // query_pre_attn_scalar means something
 	transposed bool // linear layers of blocks are stored [in, out]
@@ -79,9 +80,10 @@ func hfFamilies() map[string]hfFamily {
 	}
 	gemma := with(func(f *hfFamily) { f.activation, f.plusOne, f.embedSqrt = tanh, true, true })
 	gemma2 := gemma
-	gemma2.softcaps, gemma2.queryScale, gemma2.parts = true, true, postNorms
+	gemma2.attnCap, gemma2.logitCap, gemma2.queryScale, gemma2.parts = true, true, true, postNorms
 	gemma2.windows = windowRule{on: true, typed: true, fullEvery: 2}
 	gemma3 := gemma2
+	gemma3.attnCap = false // transformers has the field and does not use it
 	gemma3.theta, gemma3.localTheta, gemma3.windows.fullEvery = 1e6, 10000, 6
 	granite := with(func(f *hfFamily) { f.scales = true })
 	granitemoe := granite

@@ -45,7 +45,7 @@ type cache struct {
 const firstCapacity = 256 // tokens; doubled as needed
 
 func newCache(d *decoder.Description, kind decoder.Cache, tokens, most int) (*cache, error) {
-	c := &cache{kind: kind, heads: d.KVHeads, dim: d.HeadDim, capacity: min(firstCapacity, most)}
+	c := &cache{kind: kind, heads: d.KVHeads, dim: d.CacheDim(), capacity: min(firstCapacity, most)}
 	for c.capacity < tokens {
 		c.capacity = min(2*c.capacity, most)
 	}

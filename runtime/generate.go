@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models"
@@ -98,6 +99,9 @@ func (s *Session) begin(prompt []int32, o Options) (*generation, error) {
 		if id < 0 || id >= vocab {
 			return nil, fmt.Errorf("runtime: generate: token %d of the prompt: want an id between 0 and %d, found %d", i, vocab-1, id)
 		}
+	}
+	if slices.Contains(o.Stop, "") {
+		return nil, fmt.Errorf("runtime: generate: stop texts: want at least one character each, found %q", o.Stop)
 	}
 	sampler, err := NewSampler(o.Sampling, int(vocab))
 	if err != nil {

@@ -175,10 +175,16 @@ func TestModelsMatchTransformers(t *testing.T) {
 	for _, c := range fixtureModels(t) {
 		t.Run(c.name, func(t *testing.T) {
 			ref, about := openReference(t, c.reference), readManifest(t, c.manifest)
-			m := open(t, c.path, Config{Quant: Float32})
-			for _, p := range []string{"p0.", "p1."} {
-				compareSites(t, m, ref, p, about)
-				compareGreedy(t, m, ref, p)
+			// Weights that are not quantised run exactly in their stored form too, through the project's own operators.
+			for _, config := range []Config{{Quant: Float32}, {Quant: Keep, KV: KVFull}} {
+				if config.Quant == Keep && strings.HasPrefix(c.name, "gguf/") {
+					continue
+				}
+				m := open(t, c.path, config)
+				for _, p := range []string{"p0.", "p1."} {
+					compareSites(t, m, ref, p, about)
+					compareGreedy(t, m, ref, p)
+				}
 			}
 		})
 	}
@@ -225,6 +231,44 @@ func compareExperts(t *testing.T, name string, got Captured, want []int32) {
 		slices.Sort(g)
 		if !slices.Equal(g, w) {
 			t.Errorf("%s row %d = %v, want %v", name, row, g, w)
+		}
+	}
+}
+
+// TestOrganismMatchesReference runs the trained mixture-of-experts model over recorded conversations. The reference is float32 too: the limit is that of the
+// fixtures for its family.
+func TestOrganismMatchesReference(t *testing.T) {
+	const limit = 2e-4
+	ref := openReference(t, fixture.Path(t, "organism/prompts/reference.safetensors"))
+	m := open(t, fixture.Path(t, "organism/model"), Config{Quant: Float32})
+	for _, p := range []string{"p0.", "p1.", "p2.", "p3."} {
+		ids := ref.ids(p + "input_ids")
+		for point, name := range map[hooks.Point]string{
+			hooks.RouterLogits: "router_logits", hooks.ExpertIDs: "topk_ids", hooks.RouterWeights: "gates", hooks.ResidPost: "resid_post",
+		} {
+			sites := make([]hooks.Site, m.Shape().Layers)
+			for i := range sites {
+				sites[i] = hooks.At(point, i)
+			}
+			got, err := m.Trace(t.Context(), ids, TraceOptions{Sites: sites})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range got {
+				n := len(ids) * c.Width
+				if point == hooks.ExpertIDs {
+					compareExperts(t, p+c.Site.String(), c, ref.ids(p + name)[i*n:][:n])
+				} else if d := deviation(c.Data, ref.floats(p + name)[i*n:][:n]); !(d <= limit) {
+					t.Errorf("%s%s is %.2e standard deviations off, want at most %.1e", p, c.Site, d, limit)
+				}
+			}
+		}
+		logits, err := m.Trace(t.Context(), ids, TraceOptions{Sites: []hooks.Site{hooks.Once(hooks.Logits)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := deviation(logits[0].Data, ref.floats(p+"logits")); !(d <= limit) {
+			t.Errorf("%slogits are %.2e standard deviations off, want at most %.1e", p, d, limit)
 		}
 	}
 }

@@ -32,26 +32,34 @@ type Sampler struct {
 	candidates []Candidate // LogProb holds the logit while candidates are narrowed down
 	weights    []float64
 	top        []Candidate
+	raw        []float32 // logits before penalties
 }
+
+// mostRecent is the largest Sampling.RepeatLast: memory is set aside for so many tokens.
+const mostRecent = 1 << 20
 
 // NewSampler returns a sampler for logits of the given width.
 func NewSampler(s Sampling, vocab int) (*Sampler, error) {
 	for _, f := range []struct {
-		name string
-		v    float32
-		most float32
+		name           string
+		least, v, most float32
 	}{
-		{"temperature", s.Temperature, 100},
-		{"top-p", s.TopP, 1},
-		{"min-p", s.MinP, 1},
-		{"repeat penalty", s.RepeatPenalty, 100},
+		{"temperature", 0, s.Temperature, 100},
+		{"top-p", 0, s.TopP, 1},
+		{"min-p", 0, s.MinP, 1},
+		{"repeat penalty", 0, s.RepeatPenalty, 100},
+		{"presence penalty", -100, s.PresencePenalty, 100},
+		{"frequency penalty", -100, s.FrequencyPenalty, 100},
 	} {
-		if !(f.v >= 0 && f.v <= f.most) {
-			return nil, fmt.Errorf("sampling: %s: want between 0 and %g, found %g", f.name, f.most, f.v)
+		if !(f.v >= f.least && f.v <= f.most) {
+			return nil, fmt.Errorf("sampling: %s: want between %g and %g, found %g", f.name, f.least, f.most, f.v)
 		}
 	}
-	if s.TopK < 0 || s.RepeatLast < 0 {
-		return nil, fmt.Errorf("sampling: top-k and repeat-last: want at least 0, found %d and %d", s.TopK, s.RepeatLast)
+	if s.TopK < 0 {
+		return nil, fmt.Errorf("sampling: top-k: want at least 0, found %d", s.TopK)
+	}
+	if s.RepeatLast < 0 || s.RepeatLast > mostRecent {
+		return nil, fmt.Errorf("sampling: repeat-last: want between 0 and %d, found %d", mostRecent, s.RepeatLast)
 	}
 	if s.RepeatLast == 0 {
 		s.RepeatLast = 64
@@ -83,13 +91,14 @@ func (s *Sampler) Accept(ids ...int32) {
 	}
 }
 
-// Sample chooses a token. It may write into logits.
+// Sample chooses a token. It may write into logits. A logit that is not a number is never chosen while there is another.
 func (s *Sampler) Sample(logits []float32) int32 {
 	s.penalise(logits)
-	if s.s.Temperature == 0 {
-		return argmax(logits)
+	best := argmax(logits)
+	if s.s.Temperature == 0 || math.IsInf(float64(logits[best]), 0) || math.IsNaN(float64(logits[best])) {
+		return best
 	}
-	s.narrow(logits)
+	s.narrow(logits, logits[best])
 	return s.draw()
 }
 
@@ -101,14 +110,9 @@ func (s *Sampler) SampleWithLogProbs(logits []float32, n int) (id int32, logProb
 	for i := range s.top {
 		s.top[i].LogProb = float32(float64(s.top[i].LogProb) - norm)
 	}
-	before := s.s.Temperature == 0 && !s.s.penalises()
-	if before {
-		id = s.top[0].ID
-		return id, s.top[0].LogProb, s.top
-	}
-	raw := slices.Clone(logits)
+	s.raw = append(s.raw[:0], logits...)
 	id = s.Sample(logits)
-	return id, float32(float64(raw[id]) - norm), s.top
+	return id, float32(float64(s.raw[id]) - norm), s.top
 }
 
 // penalise applies the penalties to the logits of recent tokens.
@@ -123,7 +127,9 @@ func (s *Sampler) penalise(logits []float32) {
 		for i+n < len(s.sorted) && s.sorted[i+n] == id {
 			n++
 		}
-		s.penaliseOne(&logits[id], float32(n))
+		if id >= 0 && int(id) < len(logits) {
+			s.penaliseOne(&logits[id], float32(n))
+		}
 		i += n
 	}
 }
@@ -142,12 +148,19 @@ func (s *Sampler) penaliseOne(x *float32, times float32) {
 // negligible is how far below the largest logit a token has no chance in a double: e^-40 is 4e-18.
 const negligible = 40
 
+// insertedTopK is the top-k up to which inserting the largest one by one is faster than sorting all that matter.
+const insertedTopK = 256
+
 // narrow leaves in s.candidates those that top-k, top-p and min-p let through, largest first.
-func (s *Sampler) narrow(logits []float32) {
-	if k := s.s.TopK; k > 0 && k < len(logits) {
+func (s *Sampler) narrow(logits []float32, most float32) {
+	k := s.s.TopK
+	if 0 < k && k <= insertedTopK {
 		s.candidates = largest(s.candidates[:0], logits, k)
 	} else {
-		s.candidates = above(s.candidates[:0], logits, logits[argmax(logits)]-negligible*max(1, s.s.Temperature))
+		s.candidates = above(s.candidates[:0], logits, most-negligible*max(1, s.s.Temperature))
+		if k > 0 {
+			s.candidates = s.candidates[:min(k, len(s.candidates))]
+		}
 	}
 	weights, sum := s.softmax(1)
 	keep := len(weights)
@@ -190,9 +203,9 @@ func (s *Sampler) draw() int32 {
 	return s.candidates[len(s.candidates)-1].ID
 }
 
-// argmax returns the index of the largest value, the first of equals.
+// argmax returns the index of the largest value, the first of equals; 0 where nothing is larger than -infinity.
 func argmax(x []float32) int32 {
-	best, at := x[0], 0
+	best, at := float32(math.Inf(-1)), 0
 	for i, v := range x {
 		if v > best {
 			best, at = v, i
@@ -201,11 +214,11 @@ func argmax(x []float32) int32 {
 	return int32(at)
 }
 
-// largest appends the n largest values to dst, largest first, of equals the first first.
+// largest appends the n largest values to dst, largest first, of equals the first first; what is not a number is left out.
 func largest(dst []Candidate, x []float32, n int) []Candidate {
 	n = min(n, len(x))
 	for i, v := range x {
-		if len(dst) == n && v <= dst[n-1].LogProb {
+		if n < 1 || v != v || len(dst) == n && v <= dst[n-1].LogProb {
 			continue
 		}
 		if len(dst) < n {
@@ -220,10 +233,10 @@ func largest(dst []Candidate, x []float32, n int) []Candidate {
 	return dst
 }
 
-// above appends the values over a floor to dst, largest first.
+// above appends the values from a floor upwards to dst, largest first.
 func above(dst []Candidate, x []float32, floor float32) []Candidate {
 	for i, v := range x {
-		if v > floor {
+		if v >= floor {
 			dst = append(dst, Candidate{ID: int32(i), LogProb: v})
 		}
 	}

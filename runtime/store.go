@@ -134,22 +134,31 @@ func bringPacked(w *decoder.Weight) (*heldWeight, error) {
 		return nil, err
 	}
 	h := &heldWeight{memory: memory}
+	n := max(w.Parts, 1)
+	for i := range n {
+		part := *w
+		part.Rows = w.Rows / n
+		part.Pieces = w.Pieces[i*len(w.Pieces)/n : (i+1)*len(w.Pieces)/n]
+		if err := pack(memory[i*(w.Bytes/n):][:w.Bytes/n], &part); err != nil {
+			h.free()
+			return nil, err
+		}
+	}
+	h.value, err = ort.NewValue(memory, ort.Uint8, w.Bytes)
+	return h, err
+}
+
+// pack lays one matrix out for the kernels.
+func pack(dst []byte, w *decoder.Weight) error {
 	pieces := make([]kernels.Piece, len(w.Pieces))
 	for i := range w.Pieces {
 		data, err := w.Pieces[i].Blocks()
 		if err != nil {
-			h.free()
-			return nil, err
+			return err
 		}
 		pieces[i] = kernels.Piece{Data: data, Rows: w.Pieces[i].Rows(), Order: w.Pieces[i].Order}
 	}
-	packed := kernels.Weight{Type: kernels.Type(w.Type()), Rows: w.Rows, Cols: w.Cols, Data: memory}
-	if err := kernels.Pack(packed, pieces...); err != nil {
-		h.free()
-		return nil, err
-	}
-	h.value, err = ort.NewValue(memory, ort.Uint8, w.Bytes)
-	return h, err
+	return kernels.Pack(kernels.Weight{Type: kernels.Type(w.Type()), Rows: w.Rows, Cols: w.Cols, Data: dst}, pieces...)
 }
 
 // transpose expands the stacked rows of w into dst as [cols, rows], 16 rows at a time so that both sides stay in the processor's cache.

@@ -137,3 +137,41 @@ func BenchmarkPack(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAttention is attention of all layers, each with a cache of its own: one token at the end of a context, or a whole prompt.
+func BenchmarkAttention(b *testing.B) {
+	const heads, kvHeads, head = 9, 3, 64
+	for _, typ := range []Type{F16, F32} {
+		for _, c := range [][2]int{{32, 1}, {1024, 1}, {4096, 1}, {512, 512}} {
+			tokens, queries := c[0], c[1]
+			q := inputs(rand.New(rand.NewPCG(1, 1)), tokens*heads*head, 1)
+			var caches []Cache
+			for range layers {
+				cache := Cache{Type: typ, Heads: kvHeads, Head: head, Data: allocated(b, CacheBytes(typ, kvHeads, head, tokens))}
+				if err := cache.Append(0, q[:tokens*kvHeads*head], q[:tokens*kvHeads*head]); err != nil {
+					b.Fatal(err)
+				}
+				caches = append(caches, cache)
+			}
+			for _, isa := range isas()[1:] {
+				for _, threads := range []int{1, 2} {
+					b.Run(fmt.Sprintf("type=%d/%s/tokens=%d/queries=%d/threads=%d", typ, isa, tokens, queries, threads), func(b *testing.B) {
+						selectISA(b, isa)
+						y, scratch, best := make([]float32, queries*heads*head), make([]byte, 1<<22), time.Hour
+						for b.Loop() {
+							start := time.Now()
+							for _, cache := range caches {
+								a := Attention{Cache: cache, Heads: heads, First: tokens - queries, Queries: queries, Scale: 0.125}
+								if err := Attend(y, q, a, scratch, threads); err != nil {
+									b.Fatal(err)
+								}
+							}
+							best = min(best, time.Since(start))
+						}
+						b.ReportMetric(best.Seconds()*1e3/float64(queries), "best-ms/token")
+					})
+				}
+			}
+		}
+	}
+}

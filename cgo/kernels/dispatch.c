@@ -11,6 +11,8 @@ static const struct tt_isa *const isas[] = {
     &tt_avx512vnni,
     &tt_avxvnni,
     &tt_avx2,
+#elif defined(TT_NEON)
+    &tt_neon,
 #endif
     &tt_plain,
 };

@@ -121,7 +121,7 @@ func linear(y []float32, w Weight, m int, scratch []byte, tile0, tile1 int) erro
 // Table returns the address of a constant struct tt_kernels (kernels.h); it is never freed.
 func Table() unsafe.Pointer { return unsafe.Pointer(C.tt_table()) }
 
-// ISA names the instruction set in use: "plain", "avx2" or "avx512vnni".
+// ISA names the instruction set in use: "plain", "avx2", "avxvnni", "avx512vnni" or "neon".
 func ISA() string { return C.GoString(C.tt_isa()) }
 
 // Select chooses another instruction set, for tests, while nothing computes; "" is the processor's best.

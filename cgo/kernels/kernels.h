@@ -116,7 +116,7 @@ size_t tt_attention_scratch(const struct tt_attention *a);
 int tt_attention_rows(const struct tt_attention *a, int part0, int part1, void *scratch);
 int tt_attention_finish(const struct tt_attention *a, const void *scratch);
 
-// The instruction set in use: "plain", "avx2", "avxvnni" or "avx512vnni".
+// The instruction set in use: "plain", "avx2", "avxvnni", "avx512vnni" or "neon".
 const char *tt_isa(void);
 // Chooses another one, for tests; not while other threads compute. NULL chooses the best again.
 int tt_select(const char *isa);

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/trimtab/trimtab/internal/fixture"
@@ -21,7 +22,7 @@ var allTypes = []Type{F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, 
 // isas are the instruction sets of this processor, plain first.
 func isas() []string {
 	var has []string
-	for _, name := range []string{"plain", "avx2", "avxvnni", "avx512vnni"} {
+	for _, name := range []string{"plain", "avx2", "avxvnni", "avx512vnni", "neon"} {
 		if Select(name) == nil {
 			has = append(has, name)
 		}
@@ -477,6 +478,36 @@ func TestLinearDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _ = Linear(y, x, w, 1, scratch, 1) }); n != 0 {
 		t.Errorf("%v allocations a product, want 0", n)
 	}
+}
+
+// TestConcurrentUse shares one packed weight among goroutines, the first of which also chooses the instruction set.
+func TestConcurrentUse(t *testing.T) {
+	const rows, cols = 300, 256
+	r := rand.New(rand.NewPCG(17, 18))
+	w := packed(t, Q4_K, rows, cols, Piece{Data: stored(r, Q4_K, rows, cols, -8, -3), Rows: rows})
+	x := inputs(r, cols, 1)
+	want := product(t, x, w, 1, 1)
+	if err := Select(""); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			y, scratch := make([]float32, rows), make([]byte, ScratchBytes(Q4_K, 1, cols))
+			for range 50 {
+				if err := Linear(y, x, w, 1, scratch, 2); err != nil {
+					t.Error(err)
+				}
+				for i := range y {
+					if y[i] != want[i] {
+						t.Errorf("value %d: %v, want %v", i, y[i], want[i])
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestAlloc(t *testing.T) {

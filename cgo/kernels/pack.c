@@ -144,7 +144,7 @@ static void pack_tile(const struct tt_format *f, struct sources *s, int cols, ui
 static const uint8_t zeros[256];
 
 // Finds row r of the stacked pieces; NULL past their end.
-static const uint8_t *stored_row(const struct tt_piece *p, int n, long r, size_t bytes) {
+static const uint8_t *stored_row(const struct tt_piece *p, int n, int64_t r, size_t bytes) {
     for (int i = 0; i < n; r -= p[i].rows, i++)
         if (r < p[i].rows)
             return (const uint8_t *)p[i].data + bytes * (p[i].order ? p[i].order[r] : r);
@@ -158,16 +158,19 @@ int tt_pack(int type, const struct tt_piece *pieces, int npieces, int cols, int 
     size_t bytes = tt_stored_bytes(type, cols);
     if (!bytes)
         return TT_BAD_SHAPE;
-    long rows = 0;
-    for (int i = 0; i < npieces; i++)
+    int64_t rows = 0;
+    for (int i = 0; i < npieces; i++) {
+        if (pieces[i].rows < 0)
+            return TT_BAD_RANGE;
         rows += pieces[i].rows;
+    }
     if (rows <= 0 || rows > INT32_MAX - TT_TILE || tile0 < 0 || tile1 < tile0 || tile1 > tt_tiles((int)rows))
         return TT_BAD_RANGE;
     size_t tile = tt_tile_bytes(f, tt_blocks(cols));
     for (int t = tile0; t < tile1; t++) {
         struct sources s;
         for (int r = 0; r < TT_TILE; r++) {
-            s.row[r] = stored_row(pieces, npieces, (long)t * TT_TILE + r, bytes);
+            s.row[r] = stored_row(pieces, npieces, (int64_t)t * TT_TILE + r, bytes);
             s.step[r] = s.row[r] ? f->stored : 0;
             if (!s.row[r])
                 s.row[r] = zeros;

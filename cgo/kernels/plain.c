@@ -30,7 +30,7 @@ static void quantise_block(const struct tt_format *f, const float *x, struct tt_
     tt_record_sums(f, rec, sum[0], sum[1]);
 }
 
-static void quantise(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
+void tt_quantise_plain(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
     for (int b = 0; b < blocks; b++) {
         struct tt_record rec;
         quantise_block(f, x + b * TT_COLS, &rec);
@@ -102,4 +102,4 @@ static void linear(const struct tt_product *p, int tile0, int tile1) {
 
 static int usable(void) { return 1; }
 
-const struct tt_isa tt_plain = {"plain", usable, quantise, linear, tt_attend_plain, tt_halve_plain};
+const struct tt_isa tt_plain = {"plain", usable, tt_quantise_plain, linear, tt_attend_plain, tt_halve_plain};

@@ -126,6 +126,11 @@ struct tt_product {
     size_t ldy;
 };
 
+// NEON's dot product: gcc compiles it for the functions that ask, clang only where the whole target has it, as Apple's does.
+#if defined(__aarch64__) && (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__))
+#define TT_NEON
+#endif
+
 struct tt_segment;
 
 // One instruction set's kernels.
@@ -137,10 +142,14 @@ struct tt_isa {
     void (*attend)(struct tt_segment *s);
     void (*halve)(uint16_t *dst, const float *src, int n); // f32 to half precision, ties to even
 };
-extern const struct tt_isa tt_plain, tt_avx2, tt_avxvnni, tt_avx512vnni;
+extern const struct tt_isa tt_plain, tt_avx2, tt_avxvnni, tt_avx512vnni, tt_neon;
 const struct tt_isa *tt_active(void);
 
 // Parts that several instruction sets share.
+void tt_quantise_plain(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks);
+void tt_floats_neon(const struct tt_product *p, int tile0, int tile1);
+void tt_attend_neon(struct tt_segment *s);
+void tt_halve_neon(uint16_t *dst, const float *src, int n);
 void tt_floats_avx2(const struct tt_product *p, int tile0, int tile1);
 void tt_floats_avx512(const struct tt_product *p, int tile0, int tile1);
 void tt_attend_avx2(struct tt_segment *s);

@@ -40,21 +40,34 @@ func (b *builder) shared(i int, x string) string {
 	return b.op("Mul", y, b.op("Sigmoid", b.linear(x, d.Width, layer{gate, 1})))
 }
 
-// mixture is the one place that chooses the node behind experts: the sum over the chosen ones of weight · expert(x). ONNX Runtime's MoE computes chosen experts only.
-// https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MoE
-// It makes its own weights, softmax then the largest then divided by their sum. Given the logarithm of ours, minus infinity where an expert is not chosen, these
-// are ours divided by their sum.
+// mixture is the one place that chooses the node behind experts: the sum over the chosen ones of weight · expert(x). Both kinds compute chosen experts only.
 func (b *builder) mixture(i int, x, ids, weights string) string {
 	d, e := b.d, &b.d.Experts
 	if d.Activation != SiLU || !d.Gated {
 		b.fail(fmt.Errorf("decoder: experts: want a gated layer with SiLU, found activation %d, gated %v", d.Activation, d.Gated))
 	}
-	in, out := b.expertWeights(i)
+	w := b.expertWeights(i)
 	if b.err != nil {
 		return x
 	}
+	if up, down, ok := b.packedExperts(i, w); ok {
+		return b.Add("Experts", "trimtab", []string{x, ids, weights, up.Name, down.Name},
+			onnx.Attr{Name: "experts", Value: e.Count}, onnx.Attr{Name: "width", Value: d.Width}, onnx.Attr{Name: "hidden", Value: e.Width},
+			onnx.Attr{Name: "gated", Value: 1}, onnx.Attr{Name: "activation", Value: int(d.Activation)},
+			onnx.Attr{Name: "up_type", Value: int(up.Type())}, onnx.Attr{Name: "down_type", Value: int(down.Type())})
+	}
+	return b.floatExperts(i, w, x, ids, weights)
+}
+
+// floatExperts is ONNX Runtime's MoE: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MoE
+// It makes its own weights, softmax then the largest then divided by their sum. Given the logarithm of ours, minus infinity where an expert is not chosen, these
+// are ours divided by their sum.
+func (b *builder) floatExperts(i int, w expertWeights, x, ids, weights string) string {
+	d, e := b.d, &b.d.Experts
 	hot := b.op("Mul", b.oneHot(ids, e.Count), b.op("Unsqueeze", weights, b.ints(-1)))
 	chosen := b.op("Reshape", b.op("Log", b.sum(hot, -2, false)), b.ints(-1, e.Count))
+	in := b.shaped(Paired, b.name(i, "ffn_gate_exps+ffn_up_exps"), w.up, []int{e.Count, 2 * e.Width, d.Width})
+	out := b.plain(b.name(i, "ffn_down_exps"), w.down, e.Count, d.Width, e.Width)
 	inputs := []string{x, chosen, in, b.pairedBias(i), out, b.expertBias(i, "down", d.Width)}
 	y := b.Add("MoE", "com.microsoft", inputs, e.attrs()...)
 	if e.Normalise && (e.Scale == 0 || e.Scale == 1) {
@@ -82,20 +95,43 @@ func (e *Experts) attrs() []onnx.Attr {
 	return attrs
 }
 
-// expertWeights declares the weights of a block's experts: [experts, 2·width, model width], gate and up taking turns, and [experts, model width, width].
-func (b *builder) expertWeights(i int) (in, out string) {
+// expertWeights are the weights of a block's experts: gate and up of each expert in turn, and down of each.
+type expertWeights struct{ up, down []Tensor }
+
+func (b *builder) expertWeights(i int) expertWeights {
 	d, e := b.d, &b.d.Experts
 	gate, up := b.eachExpert(i, "gate", e.Width, d.Width), b.eachExpert(i, "up", e.Width, d.Width)
-	down := b.eachExpert(i, "down", d.Width, e.Width)
+	w := expertWeights{down: b.eachExpert(i, "down", d.Width, e.Width)}
 	if b.err != nil {
-		return "", ""
+		return w
 	}
-	both := make([]Tensor, 0, 2*e.Count)
 	for j := range gate {
-		both = append(both, gate[j], up[j])
+		w.up = append(w.up, gate[j], up[j])
 	}
-	in = b.shaped(Paired, b.name(i, "ffn_gate_exps+ffn_up_exps"), both, []int{e.Count, 2 * e.Width, d.Width})
-	return in, b.plain(b.name(i, "ffn_down_exps"), down, e.Count, d.Width, e.Width)
+	return w
+}
+
+// packedExperts declares the weights in the form of the operator Experts, where that has kernels for them and computes the activation.
+func (b *builder) packedExperts(i int, w expertWeights) (up, down Weight, ok bool) {
+	e := &b.d.Experts
+	_, biased := b.src.Tensor(b.name(i, "ffn_down_exps.bias"))
+	if b.o.PackedBytes == nil || biased || e.Alpha != 0 && e.Alpha != 1 || e.Offset != 0 || e.Limit != 0 || !sameType(w.up) || !sameType(w.down) {
+		return up, down, false
+	}
+	up = b.parts(b.name(i, "ffn_gate_exps+ffn_up_exps"), w.up, 2*e.Width)
+	down = b.parts(b.name(i, "ffn_down_exps"), w.down, b.d.Width)
+	if up.Bytes == 0 || down.Bytes == 0 {
+		return up, down, false
+	}
+	return b.supply(up), b.supply(down), true
+}
+
+// parts is a packed weight of one matrix an expert; its size is 0 where there is no kernel.
+func (b *builder) parts(name string, pieces []Tensor, rows int) Weight {
+	n := b.d.Experts.Count
+	w := Weight{Name: name, Form: Packed, Pieces: pieces, Rows: n * rows, Cols: pieces[0].Cols(), Parts: n}
+	w.Bytes = n * b.o.PackedBytes(w.Type(), rows, w.Cols)
+	return w
 }
 
 // eachExpert finds a weight of every expert, stored in one tensor or apart.

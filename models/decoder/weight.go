@@ -85,6 +85,7 @@ type Weight struct {
 	Rows   int
 	Cols   int
 	Bytes  int   // of the packed form; 0 otherwise
+	Parts  int   // of the packed form: so many matrices of equal shape, packed one after the other; 0 is one
 	Shape  []int // of the forms Plain and Paired
 }
 

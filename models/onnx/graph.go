@@ -15,10 +15,13 @@ type DType int32
 const (
 	Float   DType = 1
 	Uint8   DType = 2
+	Int8    DType = 3
 	Int32   DType = 6
 	Int64   DType = 7
 	Bool    DType = 9
 	Float16 DType = 10
+	Double  DType = 11
+	BFloat  DType = 16
 )
 
 // Dim is one dimension of a value: a number, or a name for one that differs from run to run.
@@ -32,6 +35,11 @@ func N(n int) Dim { return Dim{Size: n} }
 
 // Sym is a dimension known by name only.
 func Sym(name string) Dim { return Dim{Name: name} }
+
+// Open is the shape of a value of which nothing is known.
+func Open() []Dim { return []Dim{{Name: "..."}} }
+
+func isOpen(shape []Dim) bool { return len(shape) == 1 && shape[0].Name == "..." }
 
 // Info is the type and shape of a named value.
 type Info struct {
@@ -50,9 +58,11 @@ type Attr struct {
 type Node struct {
 	Op      string
 	Domain  string // "" is the standard set
+	Name    string // "" is one made from Op
 	Inputs  []string
 	Outputs []string
 	Attrs   []Attr
+	Stored  []byte // attributes of a node that was read, as fields of a NodeProto
 }
 
 // Constant is a small tensor kept inside the file; Data is little-endian.
@@ -69,6 +79,10 @@ type Graph struct {
 	Infos     []Info     // shapes of inner values, where they are worth knowing
 	Constants []Constant // inside the file
 	External  []Info     // supplied when a session is made
+	Prefix    string     // of the names that Add and AddN make, where others stand in the graph already
+	From      *Model     // whose versions and functions the graph takes over; nil is none
+	Stored    [][]byte   // TensorProtos as they were read
+	Supplied  string     // a file that stands for supplied weights; "" is SuppliedFile
 	values    int
 	constants map[string]bool
 }
@@ -83,7 +97,7 @@ func (g *Graph) AddN(op, domain string, n int, inputs []string, attrs ...Attr) [
 	outputs := make([]string, n)
 	for i := range outputs {
 		g.values++
-		outputs[i] = fmt.Sprintf("%s_%d", op, g.values)
+		outputs[i] = fmt.Sprintf("%s%s_%d", g.Prefix, op, g.values)
 	}
 	g.Nodes = append(g.Nodes, Node{Op: op, Domain: domain, Inputs: inputs, Outputs: outputs, Attrs: attrs})
 	return outputs
@@ -91,14 +105,14 @@ func (g *Graph) AddN(op, domain string, n int, inputs []string, attrs ...Attr) [
 
 // Input declares an input of the graph and returns its name.
 func (g *Graph) Input(name string, t DType, shape ...Dim) string {
-	g.Inputs = append(g.Inputs, Info{name, t, shape})
+	g.Inputs = append(g.Inputs, Info{Name: name, Type: t, Shape: shape})
 	return name
 }
 
 // Output declares that a value is an output under the given name.
 func (g *Graph) Output(value, name string, t DType, shape ...Dim) {
 	g.Nodes = append(g.Nodes, Node{Op: "Identity", Inputs: []string{value}, Outputs: []string{name}})
-	g.Outputs = append(g.Outputs, Info{name, t, shape})
+	g.Outputs = append(g.Outputs, Info{Name: name, Type: t, Shape: shape})
 }
 
 // Constant stores a small tensor in the file, once a name, and returns the name.
@@ -108,18 +122,18 @@ func (g *Graph) Constant(name string, t DType, data []byte, shape ...Dim) string
 	}
 	if !g.constants[name] {
 		g.constants[name] = true
-		g.Constants = append(g.Constants, Constant{Info{name, t, shape}, data})
+		g.Constants = append(g.Constants, Constant{Info{Name: name, Type: t, Shape: shape}, data})
 	}
 	return name
 }
 
 // Supply declares a weight that is supplied when a session is made, and returns its name.
 func (g *Graph) Supply(name string, t DType, shape ...Dim) string {
-	g.External = append(g.External, Info{name, t, shape})
+	g.External = append(g.External, Info{Name: name, Type: t, Shape: shape})
 	return name
 }
 
 // Note records the type and shape of an inner value.
 func (g *Graph) Note(value string, t DType, shape ...Dim) {
-	g.Infos = append(g.Infos, Info{value, t, shape})
+	g.Infos = append(g.Infos, Info{Name: value, Type: t, Shape: shape})
 }

@@ -3,8 +3,10 @@
 package onnx
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -38,16 +40,33 @@ const (
 // Marshal returns the graph as a ModelProto. It panics on an attribute of an unknown Go type, which is a mistake in the builder.
 func (g *Graph) Marshal() []byte {
 	var b []byte
-	b = varint(b, modelIRVersion, irVersion)
+	ir, sets := irVersion, []Opset{{"", standardOpset}}
+	if g.From != nil {
+		ir, sets = g.From.IR, g.From.Opsets
+	}
+	b = varint(b, modelIRVersion, uint64(ir))
 	b = text(b, modelProducer, "trimtab")
 	b = message(b, modelGraph, g.body())
-	for _, set := range []struct {
-		domain  string
-		version uint64
-	}{{"", standardOpset}, {"com.microsoft", 1}, {"trimtab", 1}} {
-		b = message(b, modelOpset, varint(text(nil, opsetDomain, set.domain), opsetVersion, set.version))
+	for _, set := range withOurs(sets) {
+		b = message(b, modelOpset, varint(text(nil, opsetDomain, set.Domain), opsetVersion, uint64(set.Version)))
+	}
+	if g.From != nil {
+		for _, f := range g.From.Functions {
+			b = message(b, modelFunctions, f)
+		}
 	}
 	return b
+}
+
+// withOurs adds the sets that nodes of this project are of.
+func withOurs(sets []Opset) []Opset {
+	sets = slices.Clip(sets)
+	for _, domain := range []string{"com.microsoft", "trimtab"} {
+		if !slices.ContainsFunc(sets, func(o Opset) bool { return o.Domain == domain }) {
+			sets = append(sets, Opset{domain, 1})
+		}
+	}
+	return sets
 }
 
 func (g *Graph) body() []byte {
@@ -60,7 +79,10 @@ func (g *Graph) body() []byte {
 		b = message(b, graphInitializer, bytes(tensor(c.Info), tensorRaw, c.Data))
 	}
 	for _, w := range g.External {
-		b = message(b, graphInitializer, placeholder(w))
+		b = message(b, graphInitializer, placeholder(w, cmp.Or(g.Supplied, SuppliedFile)))
+	}
+	for _, t := range g.Stored {
+		b = message(b, graphInitializer, t)
 	}
 	for _, in := range g.Inputs {
 		b = message(b, graphInput, in.marshal())
@@ -82,11 +104,12 @@ func (n *Node) marshal(i int) []byte {
 	for _, out := range n.Outputs {
 		b = text(b, nodeOutput, out)
 	}
-	b = text(b, nodeName, fmt.Sprintf("%s:%d", n.Op, i))
+	b = text(b, nodeName, cmp.Or(n.Name, fmt.Sprintf("%s:%d", n.Op, i)))
 	b = text(b, nodeOp, n.Op)
 	for _, a := range n.Attrs {
 		b = message(b, nodeAttribute, a.marshal())
 	}
+	b = append(b, n.Stored...)
 	if n.Domain != "" {
 		b = text(b, nodeDomain, n.Domain)
 	}
@@ -129,9 +152,9 @@ func tensor(i Info) []byte {
 const SuppliedFile = "supplied"
 
 // placeholder is an initializer whose data lies elsewhere.
-func placeholder(i Info) []byte {
+func placeholder(i Info, file string) []byte {
 	b := tensor(i)
-	b = message(b, tensorExternal, text(text(nil, entryKey, "location"), entryValue, SuppliedFile))
+	b = message(b, tensorExternal, text(text(nil, entryKey, "location"), entryValue, file))
 	return varint(b, tensorLocation, 1)
 }
 
@@ -144,7 +167,10 @@ func (i Info) marshal() []byte {
 			shape = message(shape, shapeDim, varint(nil, dimValue, uint64(d.Size)))
 		}
 	}
-	t := message(varint(nil, typeElem, uint64(i.Type)), typeShape, shape)
+	t := varint(nil, typeElem, uint64(i.Type))
+	if !isOpen(i.Shape) {
+		t = message(t, typeShape, shape)
+	}
 	return message(text(nil, infoName, i.Name), infoType, message(nil, typeTensor, t))
 }
 

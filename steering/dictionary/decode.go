@@ -2,6 +2,8 @@
 
 package dictionary
 
+import "gonum.org/v1/gonum/blas/gonum"
+
 // Decode writes the reconstruction of a code to dst, Form.Out numbers. x is the activation that the code stands for: its
 // norm and the skip term need it; where the form has neither, x may be nil.
 func (d *Dictionary) Decode(dst []float32, code []Feature, x []float32) {
@@ -53,8 +55,5 @@ func (f *Form) undo(x []float32) (scale, shift float64) {
 
 // addScaled is y += a v.
 func addScaled(y []float32, a float32, v []float32) {
-	y = y[:len(v)]
-	for i, x := range v {
-		y[i] += a * x
-	}
+	gonum.Implementation{}.Saxpy(len(v), a, v, 1, y, 1)
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -309,6 +310,28 @@ func TestGramRowsChangeNothing(t *testing.T) {
 			if e := worst(t, got, want); e > 1e-5 || !sameSupport(got, want) {
 				t.Errorf("%s, seed %d: off by %.2g", method, seed, e)
 			}
+		}
+	}
+}
+
+// TestCodersShareTables lets several goroutines fill one table of products.
+func TestCodersShareTables(t *testing.T) {
+	const d, n, workers = 16, 120, 4
+	dict := pursueFlat(t, unitDictionary(5, n, d), d, PursuitRule{Method: Matching, K: 12})
+	codes := make([][]Feature, workers)
+	var wait sync.WaitGroup
+	for w := range workers {
+		wait.Go(func() {
+			coder := dict.NewCoder()
+			for seed := range uint64(40) {
+				codes[w] = coder.Encode(codes[w], randomVector(seed, d))
+			}
+		})
+	}
+	wait.Wait()
+	for w := range workers {
+		if !slices.Equal(codes[w], codes[0]) {
+			t.Errorf("worker %d found other codes than worker 0", w)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (r *reader) learningState() error {
 	class := r.learningClass(trainer)
 	r.format = "dictionary_learning " + class
 	r.w.rename("W_enc", "W_enc", "decoder_bias", "b_dec", "bias", "b_dec", "decoder.bias", "b_out")
-	for _, name := range []string{"k", "threshold", "group_sizes", "var_encoder.weight", "var_encoder.bias"} {
+	for _, name := range []string{"k", "threshold", "group_sizes", "var_encoder.weight", "var_encoder.bias", "W_enc_var", "b_enc_var"} {
 		r.w.used[name] = true
 	}
 	if err := r.linearPair(); err != nil {
@@ -149,6 +149,9 @@ func (r *reader) learningActivation(class string, trainer config) (err error) {
 	case "BatchTopKSAE", "MatryoshkaBatchTopKSAE":
 		return r.batchThreshold()
 	case "AutoEncoderTopK", "VSAETopK":
+		if class == "VSAETopK" && r.w.has("W_enc") { // the older names' b_dec is what decoder.bias is now
+			f.PreSub = nil
+		}
 		a.Kind = TopK
 		a.K, err = r.storedK(trainer)
 	}

@@ -11,12 +11,11 @@ type solver struct {
 	chosen []bool
 	list   []int32
 	target []float64 // products of the chosen atoms with x
-	q      []float64 // products between the chosen atoms, [k, k] with k = cap
-	width  int       // row length of q and l
+	q      []float64 // products between the chosen atoms, row by row up to the diagonal
 	weight []float64
 
 	// Of the least squares: a Cholesky factor of the independent atoms, and how the others follow from them.
-	l      []float64
+	l      []float64   // row by row up to the diagonal
 	basis  []int       // places in list
 	others []dependent // atoms that are sums of basis atoms
 	y, a   []float64
@@ -31,7 +30,7 @@ type dependent struct {
 // orthogonal runs OMP: an atom is chosen once, and all weights are found anew after each choice.
 func (p *pursuer) orthogonal() {
 	s := p.solve
-	s.reset(min(p.rule.K, p.g.n))
+	s.reset()
 	signed := p.rule.Method == Orthogonal
 	for range min(p.rule.K, p.g.n) {
 		j := p.unchosen(signed)
@@ -84,26 +83,23 @@ func (p *pursuer) take(s *solver) {
 	p.stale = true
 }
 
-func (s *solver) reset(k int) {
-	if s.width != k {
-		s.width = k
-		s.q, s.l = make([]float64, k*k), make([]float64, k*k)
-	}
-	s.list, s.target, s.weight = s.list[:0], s.target[:0], s.weight[:0]
-	s.basis, s.others, s.y = s.basis[:0], s.others[:0], s.y[:0]
+func (s *solver) reset() {
+	s.list, s.target, s.weight, s.q = s.list[:0], s.target[:0], s.weight[:0], s.q[:0]
+	s.basis, s.others, s.y, s.l = s.basis[:0], s.others[:0], s.y[:0], s.l[:0]
 }
+
+// corner is the place of row i, column t of a matrix that is kept row by row up to the diagonal.
+func corner(i, t int) int { return i*(i+1)/2 + t }
 
 // choose adds an atom with weight 0 and its products.
 func (s *solver) choose(j int, x []float32) {
-	k := len(s.list)
 	s.chosen[j] = true
 	s.list = append(s.list, int32(j))
 	s.weight = append(s.weight, 0)
 	row := s.g.row(j)
 	s.target = append(s.target, dotWide(row, x))
-	for i, other := range s.list {
-		v := dotWide(row, s.g.row(int(other)))
-		s.q[k*s.width+i], s.q[i*s.width+k] = v, v
+	for _, other := range s.list {
+		s.q = append(s.q, dotWide(row, s.g.row(int(other))))
 	}
 }
 
@@ -120,23 +116,29 @@ func (s *solver) leastSquares() {
 	// An atom whose square outside the others' span is below this share of its own adds nothing but rounding.
 	const dependence = 1e-10
 	k, m := len(s.list)-1, len(s.basis)
-	w := s.l[m*s.width : m*s.width+m]
-	rest, y := s.q[k*s.width+k], s.target[k]
+	for range m + 1 {
+		s.l = append(s.l, 0)
+	}
+	w := s.l[corner(m, 0):corner(m, m)]
+	square := s.q[corner(k, k)]
+	rest, y := square, s.target[k]
 	for i := range w {
-		v := s.q[k*s.width+s.basis[i]]
+		v := s.q[corner(k, s.basis[i])]
 		for t := range i {
-			v -= s.l[i*s.width+t] * w[t]
+			v -= s.l[corner(i, t)] * w[t]
 		}
-		w[i] = v / s.l[i*s.width+i]
+		w[i] = v / s.l[corner(i, i)]
 		rest -= w[i] * w[i]
 		y -= w[i] * s.y[i]
 	}
-	if rest > dependence*s.q[k*s.width+k] {
-		s.l[m*s.width+m] = math.Sqrt(rest)
-		s.y = append(s.y, y/s.l[m*s.width+m])
+	if rest > dependence*square {
+		pivot := math.Sqrt(rest)
+		s.l[corner(m, m)] = pivot
+		s.y = append(s.y, y/pivot)
 		s.basis = append(s.basis, k)
 	} else {
 		s.others = append(s.others, dependent{k, s.back(append([]float64(nil), w...))})
+		s.l = s.l[:corner(m, 0)]
 	}
 	for i := range s.others { // the basis may have grown
 		for len(s.others[i].share) < len(s.basis) {
@@ -151,9 +153,9 @@ func (s *solver) leastSquares() {
 func (s *solver) back(v []float64) []float64 {
 	for i := len(v) - 1; i >= 0; i-- {
 		for t := i + 1; t < len(v); t++ {
-			v[i] -= s.l[t*s.width+i] * v[t]
+			v[i] -= s.l[corner(t, i)] * v[t]
 		}
-		v[i] /= s.l[i*s.width+i]
+		v[i] /= s.l[corner(i, i)]
 	}
 	return v
 }
@@ -221,9 +223,10 @@ func (s *solver) nonNegative() {
 	k := len(s.list)
 	norm := 0.0
 	for i := range k {
-		for t := range k {
-			norm += s.q[i*s.width+t] * s.q[i*s.width+t]
+		for t := range i {
+			norm += 2 * s.q[corner(i, t)] * s.q[corner(i, t)]
 		}
+		norm += s.q[corner(i, i)] * s.q[corner(i, i)]
 	}
 	rate := 1 / (math.Sqrt(norm) + guard)
 	grad := append(s.a[:0], s.weight...)
@@ -231,7 +234,10 @@ func (s *solver) nonNegative() {
 	for range steps {
 		length := 0.0
 		for i := range grad {
-			grad[i] = inner(s.q[i*s.width:i*s.width+k], s.weight) - s.target[i]
+			grad[i] = -s.target[i]
+			for t, z := range s.weight {
+				grad[i] += s.q[corner(max(i, t), min(i, t))] * z
+			}
 			length += grad[i] * grad[i]
 		}
 		for i, g := range grad {

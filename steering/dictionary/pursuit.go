@@ -158,20 +158,17 @@ const rounding = 2e-6
 // later rounds work on a small rest of large numbers.
 func (p *pursuer) best(signed bool) int {
 	p.refresh()
-	top := float32(math.Inf(-1))
-	for _, v := range p.c {
-		if signed && v < 0 {
-			v = -v
-		}
-		top = max(top, v)
+	top := p.top(signed)
+	if top < 100*p.slack && p.slack > 2*rounding*p.length() {
+		p.stale = true // so little is left that most of c is rounding
+		p.refresh()
+		top = p.top(signed)
 	}
-	floor := float32(float64(top) - 2*p.slack)
+	floor := float32(top - 2*p.slack)
 	best, at := math.Inf(-1), 0
+	mask := signMask(signed)
 	for i, v := range p.c {
-		if signed && v < 0 {
-			v = -v
-		}
-		if v < floor {
+		if math.Float32frombits(math.Float32bits(v)&mask) < floor {
 			continue
 		}
 		exact := dot64(p.g.row(i), p.r)
@@ -183,6 +180,33 @@ func (p *pursuer) best(signed bool) int {
 		}
 	}
 	return at
+}
+
+func (p *pursuer) top(signed bool) float64 {
+	top, mask := float32(math.Inf(-1)), signMask(signed)
+	for _, v := range p.c {
+		if v = math.Float32frombits(math.Float32bits(v) & mask); v > top {
+			top = v
+		}
+	}
+	return float64(top)
+}
+
+// signMask keeps all bits of a number, or all but its sign: signs are random, and a branch on them is slow.
+func signMask(signed bool) uint32 {
+	if signed {
+		return 1<<31 - 1
+	}
+	return 1<<32 - 1
+}
+
+// length is that of the residual.
+func (p *pursuer) length() float64 {
+	sum := 0.0
+	for _, v := range p.r {
+		sum += v * v
+	}
+	return math.Sqrt(sum)
 }
 
 // add gives an atom more weight and tells whether that made it non-zero.
@@ -227,14 +251,7 @@ func (p *pursuer) refresh() {
 }
 
 func (p *pursuer) converged() bool {
-	if p.rule.Tolerance <= 0 {
-		return false
-	}
-	sum := 0.0
-	for _, v := range p.r {
-		sum += v * v
-	}
-	return math.Sqrt(sum) < float64(p.rule.Tolerance)
+	return p.rule.Tolerance > 0 && p.length() < float64(p.rule.Tolerance)
 }
 
 // gradient is gradient pursuit; it ends early where a round changes nothing, at which the references divide 0 by 0.

@@ -92,9 +92,9 @@ func (w *weights) openTorch() error {
 	w.close = f.Close
 	switch root := f.Root.(type) {
 	case pickle.Tensor:
-		w.addTorch("", root)
+		w.addTorch("", root, nil)
 	case *pickle.Dict:
-		w.addTorch("", stateDict(root))
+		w.addTorch("", stateDict(root), map[*pickle.Dict]bool{})
 	default:
 		return w.abandon(&FormatError{Path: w.path, What: "file", Want: "a state_dict or a tensor", Found: fmt.Sprintf("%T", root)})
 	}
@@ -113,8 +113,8 @@ func stateDict(d *pickle.Dict) *pickle.Dict {
 	return d
 }
 
-// addTorch takes a value and, one level deep, what is inside it.
-func (w *weights) addTorch(name string, v pickle.Value) {
+// addTorch takes a value and what is inside it; seen has the dictionaries that were looked into, which may hold themselves.
+func (w *weights) addTorch(name string, v pickle.Value, seen map[*pickle.Dict]bool) {
 	switch v := v.(type) {
 	case pickle.Tensor:
 		w.m[name] = tensor{
@@ -123,12 +123,13 @@ func (w *weights) addTorch(name string, v pickle.Value) {
 			func() ([]int64, error) { return v.AppendInt64(nil) },
 		}
 	case *pickle.Dict:
-		if strings.Count(name, ".") > 1 {
+		if seen[v] {
 			return
 		}
+		seen[v] = true
 		for i, key := range v.Keys {
 			if s, ok := key.(string); ok {
-				w.addTorch(strings.TrimPrefix(name+"."+s, "."), v.Values[i])
+				w.addTorch(strings.TrimPrefix(name+"."+s, "."), v.Values[i], seen)
 			}
 		}
 	case string, bool, float64:
