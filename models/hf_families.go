@@ -2,7 +2,11 @@
 
 package models
 
-import "github.com/trimtab/trimtab/models/decoder"
+import (
+	"maps"
+
+	"github.com/trimtab/trimtab/models/decoder"
+)
 
 // hfFamily is what a model_type of config.json means beyond the fields of that file: a row of the table below, no code of its own.
 type hfFamily struct {
@@ -65,53 +69,70 @@ type expertRule struct {
 
 // hfFamilies names families as model_type does.
 func hfFamilies() map[string]hfFamily {
-	const gelu, tanh = "gelu", "gelu_pytorch_tanh"
-	llama := hfFamily{norm: decoder.RMSNorm, activation: "silu", gated: true}
-	with := func(change func(f *hfFamily)) hfFamily {
-		f := llama
-		change(&f)
-		return f
-	}
-	every := windowRule{on: true}
-	postNorms := map[string]string{
+	all := denseFamilies()
+	maps.Copy(all, expertFamilies())
+	return all
+}
+
+// like is a row with changes.
+func like(f hfFamily, change func(f *hfFamily)) hfFamily {
+	change(&f)
+	return f
+}
+
+// hfLlama is the row that most families are variations of.
+func hfLlama() hfFamily {
+	return hfFamily{norm: decoder.RMSNorm, activation: "silu", gated: true}
+}
+
+// postNorms are the names of families that have norms behind attention and feed-forward layer.
+func postNorms() map[string]string {
+	return map[string]string{
 		"post_attention_layernorm":   "post_attention_norm",
 		"pre_feedforward_layernorm":  "ffn_norm",
 		"post_feedforward_layernorm": "post_ffw_norm",
 	}
-	gemma := with(func(f *hfFamily) { f.activation, f.plusOne, f.embedSqrt = tanh, true, true })
-	gemma2 := gemma
-	gemma2.attnCap, gemma2.logitCap, gemma2.queryScale, gemma2.parts = true, true, true, postNorms
-	gemma2.windows = windowRule{on: true, typed: true, fullEvery: 2}
-	gemma3 := gemma2
-	gemma3.attnCap = false // transformers has the field and does not use it
-	gemma3.theta, gemma3.localTheta, gemma3.windows.fullEvery = 1e6, 10000, 6
-	granite := with(func(f *hfFamily) { f.scales = true })
-	granitemoe := granite
-	granitemoe.experts = expertRule{on: true, normalise: "always"}
-	qwen := windowRule{on: true, asked: true, typed: true, from: true}
+}
+
+func denseFamilies() map[string]hfFamily {
+	const layer, tanh = decoder.LayerNorm, "gelu_pytorch_tanh"
+	llama, everywhere := hfLlama(), windowRule{on: true}
+	gemma := like(llama, func(f *hfFamily) { f.activation, f.plusOne, f.embedSqrt = tanh, true, true })
+	gemma2 := like(gemma, func(f *hfFamily) {
+		f.attnCap, f.logitCap, f.queryScale, f.parts = true, true, true, postNorms()
+		f.windows = windowRule{on: true, typed: true, fullEvery: 2}
+	})
+	qwen := like(llama, func(f *hfFamily) { f.windows = windowRule{on: true, asked: true, typed: true, from: true} })
 	return map[string]hfFamily{
-		"llama":       llama,
-		"mistral":     with(func(f *hfFamily) { f.windows = every }),
-		"qwen2":       with(func(f *hfFamily) { f.windows = qwen }),
-		"qwen3":       with(func(f *hfFamily) { f.windows = qwen }),
-		"gemma":       gemma,
-		"gemma2":      gemma2,
-		"gemma3_text": gemma3,
-		"phi3": with(func(f *hfFamily) {
-			f.windows, f.ropeAlias = every, map[string]string{"su": "longrope", "yarn": "longrope"}
+		"llama":   llama,
+		"mistral": like(llama, func(f *hfFamily) { f.windows = everywhere }),
+		"qwen2":   qwen,
+		"qwen3":   qwen,
+		"gemma":   gemma,
+		"gemma2":  gemma2,
+		"gemma3_text": like(gemma2, func(f *hfFamily) {
+			f.attnCap = false // transformers has the field and does not use it
+			f.theta, f.localTheta, f.windows.fullEvery = 1e6, 10000, 6
 		}),
-		"phi":      {norm: decoder.LayerNorm, activation: tanh, parallel: parallel, rotary: 0.5},
-		"gpt2":     {norm: decoder.LayerNorm, activation: tanh, learned: true, transposed: true},
-		"gpt_neox": {norm: decoder.LayerNorm, activation: gelu, parallel: parallelFlag, rotary: 0.25, byHead: true},
-		"olmo2": with(func(f *hfFamily) {
-			f.noPreNorm, f.parts = true, postNorms
+		"phi3": like(llama, func(f *hfFamily) {
+			f.windows, f.ropeAlias = everywhere, map[string]string{"su": "longrope", "yarn": "longrope"}
 		}),
-		"stablelm": {norm: decoder.LayerNorm, activation: "silu", gated: true, parallel: serialFlag, rotary: 0.25},
-		"granite":  granite,
+		"olmo2":    like(llama, func(f *hfFamily) { f.noPreNorm, f.parts = true, postNorms() }),
+		"granite":  like(llama, func(f *hfFamily) { f.scales = true }),
+		"stablelm": {norm: layer, activation: "silu", gated: true, parallel: serialFlag, rotary: 0.25},
+		"phi":      {norm: layer, activation: tanh, parallel: parallel, rotary: 0.5},
+		"gpt2":     {norm: layer, activation: tanh, learned: true, transposed: true},
+		"gpt_neox": {norm: layer, activation: "gelu", parallel: parallelFlag, rotary: 0.25, byHead: true},
+	}
+}
+
+func expertFamilies() map[string]hfFamily {
+	with := func(change func(f *hfFamily)) hfFamily { return like(hfLlama(), change) }
+	return map[string]hfFamily{
 		"mixtral": with(func(f *hfFamily) {
-			f.theta, f.windows, f.experts = 1e6, every, expertRule{on: true, normalise: "always"}
+			f.theta, f.windows, f.experts = 1e6, windowRule{on: true}, expertRule{on: true, normalise: "always"}
 		}),
-		"granitemoe": granitemoe,
+		"granitemoe": with(func(f *hfFamily) { f.scales, f.experts = true, expertRule{on: true, normalise: "always"} }),
 		"qwen2_moe": with(func(f *hfFamily) {
 			f.windows = windowRule{on: true, asked: true, typed: true, fullEvery: 2, below: true}
 			f.experts = expertRule{on: true, normalise: "false", shared: true}

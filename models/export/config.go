@@ -19,7 +19,7 @@ type Settings struct {
 	KVHeads int
 	HeadDim int
 
-	states []namePair // patterns of the names of cache inputs and outputs
+	states []namePair        // patterns of the names of cache inputs and outputs
 	inputs map[string]string // the name that the graph has for an input, by the usual one
 	logits string
 }

@@ -14,12 +14,12 @@ import (
 // Model is an exported decoder on disk, its weights mapped.
 type Model struct {
 	Settings
-	Path    string  // of the .onnx file
-	Folder  string  // with the model's other files: config, tokenizer
-	Main    *Graph  // runs a pass
-	First   *Graph  // runs a pass over an empty cache where the export has a graph of its own for that; nil otherwise
+	Path    string   // of the .onnx file
+	Folder  string   // with the model's other files: config, tokenizer
+	Main    *Graph   // runs a pass
+	First   *Graph   // runs a pass over an empty cache where the export has a graph of its own for that; nil otherwise
 	Notes   []string // what a user should know once
-	Bytes   int64   // of the weights
+	Bytes   int64    // of the weights
 	Types   map[onnx.DType]int64
 	Missing map[Place]string // sites that were not found, with the reason
 
@@ -138,7 +138,9 @@ func (m *Model) settle() {
 
 const assumedContext = 4096
 
-func (m *Model) note(format string, args ...any) { m.Notes = append(m.Notes, fmt.Sprintf(format, args...)) }
+func (m *Model) note(format string, args ...any) {
+	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
+}
 
 // first returns the first of two values that is not zero.
 func first[T comparable](a, b T) T {
