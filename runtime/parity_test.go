@@ -190,6 +190,21 @@ func TestModelsMatchTransformers(t *testing.T) {
 	}
 }
 
+// TestFamiliesMatchTransformers holds families that the shared fixtures lack against goldens of this package: testdata/families/make.py makes them. The limit is
+// that of the fixtures for models of this size.
+func TestFamiliesMatchTransformers(t *testing.T) {
+	limit := manifest{Tolerance: map[string]any{"all": 2e-4}}
+	for _, path := range glob(t, filepath.Join("testdata", "families", "*", "config.json")) {
+		dir := filepath.Dir(path)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			ref := openReference(t, filepath.Join(dir, "reference.safetensors"))
+			m := open(t, dir, Config{Quant: Float32})
+			compareSites(t, m, ref, "p0.", limit)
+			compareGreedy(t, m, ref, "p0.")
+		})
+	}
+}
+
 // compareSites holds every tensor of the reference that names a site against a trace.
 func compareSites(t *testing.T, m *Model, ref reference, prefix string, about manifest) {
 	t.Helper()

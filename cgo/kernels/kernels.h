@@ -3,7 +3,7 @@
 // Matrix products and attention on the CPU, over weights as GGUF files store them.
 //
 // A weight [rows, cols] is packed once into tiles of 16 rows, exactly: no value changes. Products take f32 and give f32. Inputs of block-quantised
-// weights are rounded to 8 bits per 32 columns; those of F32, F16 and BF16 weights are not.
+// weights are rounded to 16 bits per 32 columns; those of F32, F16 and BF16 weights are not.
 //
 // One product y = x W^T with m rows of x:
 //     tt_quantise(type, x, ldx, m, cols, scratch)                 once,

@@ -117,8 +117,22 @@ func product(tb testing.TB, x []float32, w Weight, m, threads int) []float32 {
 	return y
 }
 
-// rounded is what the kernels make of inputs: 8 bits per 32 columns. Written anew here, from the definition.
-func rounded(x []float32, cols int) []float64 {
+// rounded is what the kernels make of inputs: two terms of 8 bits per 32 columns, the second for what the first leaves over. Written anew here, from
+// the definition.
+func rounded(x []float32, _ int) []float64 {
+	first := term(x)
+	rest := make([]float32, len(x))
+	for i, v := range x {
+		rest[i] = v - float32(first[i])
+	}
+	second := term(rest)
+	for i, v := range second {
+		first[i] += v
+	}
+	return first
+}
+
+func term(x []float32) []float64 {
 	out := make([]float64, len(x))
 	for i := 0; i < len(x); i += 32 {
 		top := float32(0)

@@ -12,6 +12,20 @@ static void copy_floats(const struct tt_format *f, const float *x, int cols, uin
     }
 }
 
+// Both terms of one row: x, then x - dx * q of the first.
+static void quantise_terms(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
+    const struct tt_isa *isa = tt_active();
+    isa->quantise(f, x, record, stride, blocks);
+    for (int b = 0; b < blocks; b++, x += TT_COLS, record += stride) {
+        struct tt_record first;
+        float rest[TT_COLS];
+        memcpy(&first, record, sizeof first);
+        for (int c = 0; c < TT_COLS; c++)
+            rest[c] = x[c] - first.dx * first.q[c];
+        isa->quantise(f, rest, record + sizeof first, stride, 1);
+    }
+}
+
 int tt_quantise_rows(int type, const float *x, size_t ldx, int m, int cols, void *scratch, int i0, int i1) {
     const struct tt_format *f = tt_format_of(type);
     if (!f)
@@ -20,13 +34,12 @@ int tt_quantise_rows(int type, const float *x, size_t ldx, int m, int cols, void
         return TT_BAD_SHAPE;
     if (i0 < 0 || i1 < i0 || i1 > m)
         return TT_BAD_RANGE;
-    int blocks = tt_blocks(cols);
-    const struct tt_isa *isa = tt_active();
+    int blocks = tt_blocks(cols), terms = f->groups ? TT_TERMS : 1;
     for (int i = i0; i < i1; i++) {
-        int first = i - i % TT_GROUP, size = m - first < TT_GROUP ? m - first : TT_GROUP;
-        uint8_t *record = (uint8_t *)scratch + tt_record_at(f, m, blocks, i, 0);
+        int at = i * terms, first = at - at % TT_GROUP, size = m * terms - first < TT_GROUP ? m * terms - first : TT_GROUP;
+        uint8_t *record = (uint8_t *)scratch + tt_record_at(f, m * terms, blocks, at, 0);
         if (f->groups)
-            isa->quantise(f, x + i * ldx, record, (size_t)size * f->record, blocks);
+            quantise_terms(f, x + i * ldx, record, (size_t)size * f->record, blocks);
         else
             copy_floats(f, x + i * ldx, cols, record, (size_t)size * f->record);
     }
@@ -35,6 +48,33 @@ int tt_quantise_rows(int type, const float *x, size_t ldx, int m, int cols, void
 
 int tt_quantise(int type, const float *x, size_t ldx, int m, int cols, void *scratch) {
     return tt_quantise_rows(type, x, ldx, m, cols, scratch, 0, m);
+}
+
+// Terms of ROWS inputs with TILES tiles at a time: their results are few enough for the stack, their weights for the cache nearest the core.
+enum { ROWS = 32, TILES = 16, WIDTH = TILES * TT_TILE };
+
+// Adds up the products of both terms of each row.
+static void linear_terms(const struct tt_product *p, int tile0, int tile1) {
+    float terms[ROWS * TT_TERMS][WIDTH];
+    for (int t = tile0; t < tile1; t += TILES) {
+        int tiles = tile1 - t < TILES ? tile1 - t : TILES, rows = p->rows - t * TT_TILE;
+        struct tt_product part = *p;
+        part.packed += t * p->tile;
+        part.rows = rows < tiles * TT_TILE ? rows : tiles * TT_TILE;
+        part.y = terms[0];
+        part.ldy = WIDTH;
+        for (int i = 0; i < p->m; i += ROWS) {
+            int n = p->m - i < ROWS ? p->m - i : ROWS;
+            part.scratch = p->scratch + tt_record_at(p->f, p->m * TT_TERMS, p->blocks, i * TT_TERMS, 0);
+            part.m = n * TT_TERMS;
+            tt_active()->linear(&part, 0, tiles);
+            for (int k = 0; k < n; k++) {
+                float *y = p->y + (size_t)(i + k) * p->ldy + (size_t)t * TT_TILE;
+                for (int c = 0; c < part.rows; c++)
+                    y[c] = terms[2 * k][c] + terms[2 * k + 1][c];
+            }
+        }
+    }
 }
 
 int tt_linear_rows(int type, const void *packed, int rows, int cols, const void *scratch, int m, float *y, size_t ldy,
@@ -48,6 +88,9 @@ int tt_linear_rows(int type, const void *packed, int rows, int cols, const void 
         return TT_BAD_RANGE;
     int blocks = tt_blocks(cols);
     struct tt_product p = {f, packed, tt_tile_bytes(f, blocks), rows, blocks, scratch, m, y, ldy};
-    tt_active()->linear(&p, tile0, tile1);
+    if (f->groups)
+        linear_terms(&p, tile0, tile1);
+    else
+        tt_active()->linear(&p, tile0, tile1);
     return TT_OK;
 }

@@ -77,7 +77,11 @@ static inline size_t tt_super_at(const struct tt_format *f, int b) {
     return (size_t)(b / 8) * (8 * (size_t)f->bytes + f->super);
 }
 
-// 32 inputs of one row, rounded: x = dx * q. off is -offset * sum of q per scale group; where the weights have minimums, sum is dx * sum of q.
+// A row of inputs for block-quantised weights lies in scratch as two rows: the inputs rounded to 8 bits, and what rounding left over, rounded to
+// 8 bits of its own. Together they hold 16 bits, and a product is the sum of two.
+#define TT_TERMS 2
+
+// 32 inputs of one such row, rounded: x = dx * q. off is -offset * sum of q per scale group; where the weights have minimums, sum is dx * sum of q.
 struct tt_record {
     int8_t q[TT_COLS];
     float dx;

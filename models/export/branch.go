@@ -97,5 +97,32 @@ func (m *Model) flat(b, branch *onnx.Body, at int) (body, error) {
 			out.infos[info.Name] = info
 		}
 	}
-	return out, nil
+	return out, m.constants(&out)
+}
+
+// constants makes initializers of large tensors that nodes hold.
+func (m *Model) constants(b *body) error {
+	kept := make([]onnx.Node, 0, len(b.nodes))
+	for i := range b.nodes {
+		n := &b.nodes[i]
+		if n.Op == "Constant" && len(n.Stored) > 2*inlineBytes && len(n.Outputs) == 1 {
+			a, _ := n.Attribute("value")
+			stored, err := onnx.ReadTensor(a.Tensor)
+			if err != nil {
+				return fmt.Errorf("export: %s: constant %q: %w", m.Path, n.Outputs[0], err)
+			}
+			stored.Info.Name = n.Outputs[0]
+			t := &tensor{Tensor: &stored}
+			if err := m.files.locate(t); err != nil {
+				return err
+			}
+			if len(t.data) > inlineBytes {
+				b.tensors[n.Outputs[0]] = t
+				continue
+			}
+		}
+		kept = append(kept, *n)
+	}
+	b.nodes = kept
+	return nil
 }

@@ -106,9 +106,7 @@ func (m *Model) settle() {
 	m.Width, m.Vocab = first(g.width, m.Width), first(g.vocab(), m.Vocab)
 	m.Layers = first(m.Layers, g.layers)
 	m.Family = first(m.Family, "onnx")
-	if m.Name == "" {
-		m.Name = filepath.Base(m.Folder)
-	}
+	m.Name = filepath.Base(first(m.Name, m.Folder))
 	for _, s := range g.States {
 		if s.Past == 2 && len(s.Shape) == 4 {
 			m.KVHeads, m.HeadDim = first(m.KVHeads, s.Shape[1]), first(m.HeadDim, s.Shape[3])

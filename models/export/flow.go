@@ -85,6 +85,7 @@ func (f *flow) liveInputs(i int) []string {
 // dominate numbers what depends on the given sources and finds each value's nearest dominator: the lowest common one of all that its node reads.
 func (f *flow) dominate(sources []string) {
 	f.names, f.above, f.depth, f.jump = []string{""}, []int{0}, []int{0}, []int{0}
+	f.ids[""] = 0
 	for i := range f.nodes {
 		above := -1
 		for _, o := range f.nodes[i].Outputs {
@@ -217,8 +218,11 @@ func (f *flow) tableWidth(n *onnx.Node) int {
 		return scales[1] * size
 	}
 	shape, turned := f.matrix(operand(n.Inputs, 0))
-	if len(shape) != 2 || turned {
+	switch {
+	case len(shape) != 2:
 		return 0
+	case turned:
+		return shape[0]
 	}
 	return shape[1]
 }

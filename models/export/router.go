@@ -55,6 +55,7 @@ func (f *finder) plainRouter(i int, b *branch, top []int) {
 
 // logitsOf adds router_logits: the output of the matrix that v comes from. It returns the number of experts, 0 where there is no such matrix.
 func (f *finder) logitsOf(i int, v string) int {
+	behind := "" // what an Add just behind v makes: its bias
 	for range 16 {
 		n, ok := f.maker[v]
 		if !ok {
@@ -62,7 +63,7 @@ func (f *finder) logitsOf(i int, v string) int {
 		}
 		if f.linear(n) {
 			if _, width := f.widths(&f.nodes[n]); width > 0 {
-				f.add("router_logits", i, v, width)
+				f.add("router_logits", i, first(behind, v), width)
 				return width
 			}
 			break
@@ -70,6 +71,9 @@ func (f *finder) logitsOf(i int, v string) int {
 		in := f.liveInputs(n)
 		if len(in) != 1 {
 			break
+		}
+		if behind = ""; f.nodes[n].Op == "Add" {
+			behind = v
 		}
 		v = in[0]
 	}
