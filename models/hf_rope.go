@@ -200,9 +200,12 @@ func (s settings) latentScale(d *decoder.Description, p settings) {
 func (r ropeReader) longrope(p settings, rope *decoder.Rope) {
 	rope.Original = r.original(p)
 	rope.Factors, rope.LongFactors = p.numbers("short_factor"), p.numbers("long_factor")
-	for name, f := range map[string][]float32{"short_factor": rope.Factors, "long_factor": rope.LongFactors} {
-		if len(f) != rope.Dims/2 {
-			p.fail(name, fmt.Sprintf("%d numbers", rope.Dims/2), fmt.Sprint(len(f)))
+	for _, f := range []struct {
+		name    string
+		numbers []float32
+	}{{"short_factor", rope.Factors}, {"long_factor", rope.LongFactors}} {
+		if len(f.numbers) != rope.Dims/2 {
+			p.fail(f.name, fmt.Sprintf("%d numbers", rope.Dims/2), fmt.Sprint(len(f.numbers)))
 		}
 	}
 	factor := p.numberOr(float64(r.d.Context)/float64(rope.Original), "factor")

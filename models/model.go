@@ -10,6 +10,7 @@ import (
 
 	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/models/decoder"
+	"github.com/trimtab/trimtab/models/export"
 	"github.com/trimtab/trimtab/models/quant"
 	"github.com/trimtab/trimtab/models/tokenizer"
 )
@@ -28,16 +29,22 @@ type Model struct {
 	Bytes int64                // of the stored tensors
 	Types map[quant.Type]int64 // bytes of each stored type
 
+	Export *export.Model // of a model that came as an ONNX graph, whose description has sizes only and which has no Source; nil otherwise
+
 	tokenizer func() (tokenizer.Tokenizer, error)
 	template  func() (*chat.Template, error)
 	close     func() error
 }
 
-// Open reads the description of the model at path: a GGUF file, or a Hugging Face folder with config.json and safetensors. Weights are mapped, not read.
+// Open reads the description of the model at path: a GGUF file, a Hugging Face folder with config.json and safetensors,
+// or an ONNX export (see export.Find). Weights are mapped, not read.
 func Open(path string) (*Model, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("models: open %s: %w", path, err)
+	}
+	if isExport(path, info.IsDir()) {
+		return openExport(path)
 	}
 	if info.IsDir() {
 		return openHF(path)

@@ -151,7 +151,7 @@ func (o *oracle) run(ids ...int32) []float32 {
 		decoder.InputSin:   tensor(o, sin, oracleCapacity, int64(half)),
 	}
 	cache := func() onnxruntime.Value {
-		return tensor(o, make([]float32, d.KVHeads*oracleCapacity*d.HeadDim), 1, int64(d.KVHeads), oracleCapacity, int64(d.HeadDim))
+		return tensor(o, make([]float32, d.KVHeads*oracleCapacity*d.CacheDim()), 1, int64(d.KVHeads), oracleCapacity, int64(d.CacheDim()))
 	}
 	logits := make([]float32, len(ids)*d.Vocab)
 	taken := map[string]onnxruntime.Value{decoder.OutLogits: tensor(o, logits, 1, n, int64(d.Vocab))}
@@ -230,6 +230,26 @@ func TestOnnxruntimeGoGivesTheSameLogits(t *testing.T) {
 					t.Errorf("%s: logits are %.1e standard deviations off, want at most 1e-5", what, d)
 				}
 			}
+		}
+	}
+}
+
+// TestCacheIsAsWideAsTheGraphSays: heads of no multiple of 8 columns are filled up in the graph, and so they are in the cache.
+func TestCacheIsAsWideAsTheGraphSays(t *testing.T) {
+	tiny(t, Config{}) // loads the library
+	for _, head := range []int{1, 16, 20, 63} {
+		d := &decoder.Description{Layers: 1, KVHeads: 2, HeadDim: head}
+		for _, kind := range []decoder.Cache{decoder.CacheORT, decoder.CacheF16, decoder.CacheF32} {
+			c, err := newCache(d, kind, 40, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			elements := 2 * 64 * d.CacheDim() // of the keys
+			want := map[decoder.Cache]int{decoder.CacheORT: 4 * elements, decoder.CacheF16: 2 * 2 * elements, decoder.CacheF32: 2 * 4 * elements}[kind]
+			if got := len(c.memory[0]); got < want || kind == decoder.CacheORT && got != want {
+				t.Errorf("head of %d, cache %d: %d bytes a buffer, want %d", head, kind, got, want)
+			}
+			c.close()
 		}
 	}
 }

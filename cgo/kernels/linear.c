@@ -50,29 +50,33 @@ int tt_quantise(int type, const float *x, size_t ldx, int m, int cols, void *scr
     return tt_quantise_rows(type, x, ldx, m, cols, scratch, 0, m);
 }
 
-// Terms of ROWS inputs with TILES tiles at a time: their results are few enough for the stack, their weights for the cache nearest the core.
-enum { ROWS = 32, TILES = 16, WIDTH = TILES * TT_TILE };
+// The two terms' results of up to ROWS inputs with some tiles are kept on the stack, FLOATS of them.
+enum { ROWS = 32, FLOATS = 1 << 14 };
 
-// Adds up the products of both terms of each row.
+// y = first term + second term, for n inputs and the given columns.
+static void add_terms(float *y, size_t ldy, const float *terms, size_t ld, int n, int columns) {
+    for (int k = 0; k < n; k++, y += ldy, terms += TT_TERMS * ld)
+        for (int c = 0; c < columns; c++)
+            y[c] = terms[c] + terms[ld + c];
+}
+
+// Both terms of every input, for as many tiles at a time as the stack has room for.
 static void linear_terms(const struct tt_product *p, int tile0, int tile1) {
-    float terms[ROWS * TT_TERMS][WIDTH];
-    for (int t = tile0; t < tile1; t += TILES) {
-        int tiles = tile1 - t < TILES ? tile1 - t : TILES, rows = p->rows - t * TT_TILE;
-        struct tt_product part = *p;
-        part.packed += t * p->tile;
+    float terms[FLOATS];
+    int most = FLOATS / (TT_TILE * TT_TERMS * (p->m < ROWS ? p->m : ROWS));
+    struct tt_product part = *p;
+    part.y = terms;
+    part.ldy = (size_t)most * TT_TILE;
+    for (int t = tile0; t < tile1; t += most) {
+        int tiles = tile1 - t < most ? tile1 - t : most, rows = p->rows - t * TT_TILE;
+        part.packed = p->packed + t * p->tile;
         part.rows = rows < tiles * TT_TILE ? rows : tiles * TT_TILE;
-        part.y = terms[0];
-        part.ldy = WIDTH;
         for (int i = 0; i < p->m; i += ROWS) {
             int n = p->m - i < ROWS ? p->m - i : ROWS;
             part.scratch = p->scratch + tt_record_at(p->f, p->m * TT_TERMS, p->blocks, i * TT_TERMS, 0);
             part.m = n * TT_TERMS;
             tt_active()->linear(&part, 0, tiles);
-            for (int k = 0; k < n; k++) {
-                float *y = p->y + (size_t)(i + k) * p->ldy + (size_t)t * TT_TILE;
-                for (int c = 0; c < part.rows; c++)
-                    y[c] = terms[2 * k][c] + terms[2 * k + 1][c];
-            }
+            add_terms(p->y + (size_t)i * p->ldy + (size_t)t * TT_TILE, p->ldy, terms, part.ldy, n, part.rows);
         }
     }
 }

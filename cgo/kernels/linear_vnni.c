@@ -8,8 +8,8 @@
 //
 //     y += scale * (dx * (sum + off))        with minimums also    y += min * sum_of_inputs
 //
-// Many input rows: a tile's block is unpacked once for 16 of them. One row: four tiles from four far quarters of the range go together, since
-// one stream of memory does not fill the bus. Each row's operations and their order are the same everywhere.
+// Many input rows: a tile's block is unpacked once for 16 of them. One or two rows: four tiles from four far quarters of the range go together,
+// since one stream of memory does not fill the bus. Each row's operations and their order are the same everywhere.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -182,19 +182,20 @@ INLINE void tile_rows(const struct tt_format *f, int mr, const struct tt_product
         store(p, t, i + k, y[k]);
 }
 
-// One input row with tiles t, t+step, t+2*step, ... (nt of them).
-INLINE void row_tiles(const struct tt_format *f, int nt, const struct tt_product *p, int t, int step, int i) {
-    const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
-    size_t far = step * p->tile, next = sizeof(struct tt_record);
-    if (p->m > 1 && p->blocks > 1)
-        next = tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0);
-    const size_t none = 0;
-    __m512 y[4];
+// The mr input rows of a product, 1 or 2, with tiles t, t+step, t+2*step, ... (nt of them).
+INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt_product *p, int t, int step) {
+    const uint8_t *w = p->packed + t * p->tile, *x = p->scratch;
+    size_t far = step * p->tile;
+    const size_t at[2] = {0, sizeof(struct tt_record)};
+    __m512 y[8];
     struct super s[4];
+#pragma GCC unroll 8
+    for (int k = 0; k < nt * mr; k++)
+        y[k] = _mm512_setzero_ps();
 #pragma GCC unroll 4
     for (int k = 0; k < nt; k++)
-        y[k] = s[k].d = s[k].dmin = _mm512_setzero_ps();
-    for (int b = 0; b < p->blocks; b++, w += f->bytes, x += next) {
+        s[k].d = s[k].dmin = _mm512_setzero_ps();
+    for (int b = 0; b < p->blocks; b++, w += f->bytes, x += mr * sizeof(struct tt_record)) {
         if (f->super && b % 8 == 0) {
 #pragma GCC unroll 4
             for (int k = 0; k < nt; k++)
@@ -206,25 +207,30 @@ INLINE void row_tiles(const struct tt_format *f, int nt, const struct tt_product
             struct block block;
             fetch(w + k * far + 2048, f->bytes);
             unpack(f, &s[k], w + k * far, &block);
-            add_records(f, &block, x, &none, 1, &y[k]);
+            add_records(f, &block, x, at, mr, y + k * mr);
         }
     }
 #pragma GCC unroll 4
     for (int k = 0; k < nt; k++)
-        store(p, t + k * step, i, y[k]);
+        for (int i = 0; i < mr; i++)
+            store(p, t + k * step, i, y[k * mr + i]);
 }
 
-INLINE void one_row(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
+INLINE void few_rows(const struct tt_format *f, int mr, const struct tt_product *p, int tile0, int tile1) {
     int quarter = (tile1 - tile0) / 4;
     for (int t = tile0; t < tile0 + quarter; t++)
-        row_tiles(f, 4, p, t, quarter, 0);
+        row_tiles(f, mr, 4, p, t, quarter);
     for (int t = tile0 + 4 * quarter; t < tile1; t++)
-        row_tiles(f, 1, p, t, 0, 0);
+        row_tiles(f, mr, 1, p, t, 0);
 }
 
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
     if (p->m == 1) {
-        one_row(f, p, tile0, tile1);
+        few_rows(f, 1, p, tile0, tile1);
+        return;
+    }
+    if (p->m == 2) {
+        few_rows(f, 2, p, tile0, tile1);
         return;
     }
     for (int t = tile0; t < tile1; t++) {

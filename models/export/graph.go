@@ -82,10 +82,7 @@ func (g *Graph) head(f *finder) {
 		at = f.modules[n-1].sum
 	}
 	matrix, choosing, safe := -1, -1, true
-	for i := range g.nodes {
-		if len(f.liveInputs(i)) == 0 {
-			continue
-		}
+	for _, i := range f.ancestors(g.logits.Name, at) {
 		for p := at; p+1 < len(f.path); p++ {
 			if !f.within(i, p) {
 				continue

@@ -14,14 +14,14 @@ import (
 // (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md). The sum keeps the name that the node gave it.
 func (b *body) split() {
 	out := make([]onnx.Node, 0, len(b.nodes))
-	linear := b.linearOutputs()
+	linear, read := b.linearOutputs(), b.readValues()
 	for i := range b.nodes {
 		n := &b.nodes[i]
 		switch n.Op {
 		case "SkipLayerNormalization", "SkipSimplifiedLayerNormalization":
-			out = append(out, splitSkip(n, linear)...)
+			out = append(out, splitSkip(n, linear, read)...)
 		case "EmbedLayerNormalization":
-			out = append(out, splitEmbed(n)...)
+			out = append(out, splitEmbed(n, read)...)
 		default:
 			out = append(out, *n)
 		}
@@ -40,6 +40,25 @@ func (b *body) linearOutputs() map[string]bool {
 	return out
 }
 
+// readValues are those that a node or the outside reads.
+func (b *body) readValues() map[string]bool {
+	out := map[string]bool{}
+	for i := range b.nodes {
+		list, err := allReads(&b.nodes[i], 0)
+		if err != nil {
+			list = b.nodes[i].Inputs // the same error ends the reading of the graph later
+		}
+		for _, r := range list {
+			out[r] = true
+		}
+	}
+	for _, o := range b.outputs {
+		out[o.Name] = true
+	}
+	delete(out, "")
+	return out
+}
+
 // operand returns an input or output by its place, "" where it is left out.
 func operand(list []string, i int) string {
 	if i < len(list) {
@@ -49,13 +68,13 @@ func operand(list []string, i int) string {
 }
 
 // splitSkip writes (x, skip, gamma[, beta][, bias]) -> (norm, _, _, sum).
-func splitSkip(n *onnx.Node, linear map[string]bool) []onnx.Node {
+func splitSkip(n *onnx.Node, linear, read map[string]bool) []onnx.Node {
 	simple := n.Op == "SkipSimplifiedLayerNormalization"
 	x, skip, bias := operand(n.Inputs, 0), operand(n.Inputs, 1), operand(n.Inputs, 4)
 	if simple {
 		bias = operand(n.Inputs, 3)
 	}
-	if operand(n.Outputs, 0) == "" || x == "" || skip == "" || operand(n.Outputs, 1) != "" || operand(n.Outputs, 2) != "" {
+	if operand(n.Outputs, 0) == "" || x == "" || skip == "" || read[operand(n.Outputs, 1)] || read[operand(n.Outputs, 2)] {
 		return []onnx.Node{*n} // not of the form that exporters write
 	}
 	sum := operand(n.Outputs, 3)
@@ -95,10 +114,10 @@ func withEpsilon(norm onnx.Node, n *onnx.Node) onnx.Node {
 }
 
 // splitEmbed writes (ids, segments, words, positions, segment table, gamma, beta, mask, position ids) -> (norm, mask index[, sum]).
-func splitEmbed(n *onnx.Node) []onnx.Node {
+func splitEmbed(n *onnx.Node, read map[string]bool) []onnx.Node {
 	ids, segments, words, table := operand(n.Inputs, 0), operand(n.Inputs, 1), operand(n.Inputs, 2), operand(n.Inputs, 3)
 	gamma, beta, positions := operand(n.Inputs, 5), operand(n.Inputs, 6), operand(n.Inputs, 8)
-	if segments != "" || table == "" || positions == "" || operand(n.Inputs, 7) != "" || len(n.Outputs) == 0 || operand(n.Outputs, 1) != "" {
+	if segments != "" || table == "" || positions == "" || operand(n.Inputs, 7) != "" || len(n.Outputs) == 0 || read[operand(n.Outputs, 1)] {
 		return []onnx.Node{*n}
 	}
 	sum := operand(n.Outputs, 2)
