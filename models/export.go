@@ -45,7 +45,7 @@ func openExport(path string) (*Model, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("models: open %s: %w", path, err), x.Close())
 	}
-	m.tokenizer = once(func() (tokenizer.Tokenizer, error) { return hfTokenizer(x.Folder, ends) })
+	m.tokenizer = once(func() (tokenizer.Tokenizer, error) { return hfTokenizer(x.Folder, ends, m.Native) })
 	m.template = once(func() (*chat.Template, error) { return hfTemplate(x.Folder, m.tokenizer) })
 	return m, nil
 }

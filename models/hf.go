@@ -27,7 +27,7 @@ func openHF(dir string) (*Model, error) {
 	if err := m.describe(s, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("models: open %s: %w", dir, err), f.Close())
 	}
-	m.tokenizer = once(func() (tokenizer.Tokenizer, error) { return hfTokenizer(dir, s) })
+	m.tokenizer = once(func() (tokenizer.Tokenizer, error) { return hfTokenizer(dir, s, m.Native) })
 	m.template = once(func() (*chat.Template, error) { return hfTemplate(dir, m.tokenizer) })
 	return m, nil
 }

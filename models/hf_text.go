@@ -15,8 +15,8 @@ import (
 )
 
 // hfTokenizer reads tokenizer.json or tokenizer.model; what ends a generation may stand in generation_config.json and config.json too.
-func hfTokenizer(dir string, config settings) (tokenizer.Tokenizer, error) {
-	c, err := tokenizer.Open(dir)
+func hfTokenizer(dir string, config settings, native func(tokenizerJSON []byte) (tokenizer.Engine, error)) (tokenizer.Tokenizer, error) {
+	c, err := tokenizer.OpenWith(dir, native)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoTokenizer
 	}

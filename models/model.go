@@ -31,6 +31,9 @@ type Model struct {
 
 	Export *export.Model // of a model that came as an ONNX graph, whose description has sizes only and which has no Source; nil otherwise
 
+	// Native makes a tokenizer of a tokenizer.json that plain Go does not implement; to be set before the first call of Tokenizer, nil is none.
+	Native func(tokenizerJSON []byte) (tokenizer.Engine, error)
+
 	tokenizer func() (tokenizer.Tokenizer, error)
 	template  func() (*chat.Template, error)
 	close     func() error

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/trimtab/trimtab/cgo/ort"
+	"github.com/trimtab/trimtab/cgo/tokenizers"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models"
 	"github.com/trimtab/trimtab/models/chat"
@@ -45,6 +46,7 @@ func Open(path string, c Config) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	file.Native = func(tokenizerJSON []byte) (tokenizer.Engine, error) { return tokenizers.Open(tokenizerJSON) }
 	m := &Model{file: file}
 	if err := m.load(c); err != nil {
 		return nil, errors.Join(fmt.Errorf("runtime: open %s: %w", path, err), m.Close())
@@ -53,6 +55,9 @@ func Open(path string, c Config) (*Model, error) {
 }
 
 func (m *Model) load(c Config) (err error) {
+	if _, sinks := m.file.Tensor("blk.0.attn_sinks.weight"); sinks && c.KV == "" {
+		c.KV = KVORT // the project's own attention has no sinks
+	}
 	if m.config, err = c.withDefaults(m.file.Context); err != nil {
 		return err
 	}

@@ -12,11 +12,10 @@ import (
 
 // NotFoundError says that a name means nothing here or on the server. It is an [fs.ErrNotExist].
 type NotFoundError struct {
-	Name string
 	What string // what there is none of, and what to do
 }
 
-func (e *NotFoundError) Error() string { return fmt.Sprintf("%s: no such %s", e.Name, e.What) }
+func (e *NotFoundError) Error() string { return "no such " + e.What }
 
 func (e *NotFoundError) Unwrap() error { return fs.ErrNotExist }
 

@@ -59,7 +59,7 @@ func Resolve(ctx context.Context, name string, o Options) (string, error) {
 	}
 	ref, err := parse(name)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("hub: %s: %w", name, err)
 	}
 	s, err := o.settings()
 	if err != nil {

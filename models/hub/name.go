@@ -47,13 +47,13 @@ func parse(name string) (ref, error) {
 	}
 	looksLikeFile := rest == name && slices.Contains([]string{".gguf", ".safetensors", ".onnx", ".json", ".bin"}, strings.ToLower(path.Ext(repo)))
 	if looksLikeFile || !validRepo(repo) {
-		return r, &NotFoundError{Name: name, What: "file or folder, and it is no name such as org/name, org/name@revision or org/name:Q4_K_M"}
+		return r, &NotFoundError{"file or folder, and it is no name such as org/name, org/name@revision or org/name:Q4_K_M"}
 	}
 	if !validRevision(r.revision) {
-		return r, &NotFoundError{Name: name, What: fmt.Sprintf("revision: want a branch, a tag or a commit, found %.80q", r.revision)}
+		return r, &NotFoundError{fmt.Sprintf("revision: want a branch, a tag or a commit, found %.80q", r.revision)}
 	}
 	if named && safe(want) != nil {
-		return r, &NotFoundError{Name: name, What: fmt.Sprintf("file: want a name or a tag such as Q4_K_M behind the colon, found %.80q", want)}
+		return r, &NotFoundError{fmt.Sprintf("file: want a name or a tag such as Q4_K_M behind the colon, found %.80q", want)}
 	}
 	return r, nil
 }

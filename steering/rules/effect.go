@@ -115,7 +115,9 @@ func (p *parser) factor(want string, least float64) (*float64, error) {
 		return nil, p.fault(want)
 	}
 	p.take()
-	f += 0 // no negative zero
+	if f == 0 {
+		f = 0 // never -0
+	}
 	return &f, nil
 }
 
