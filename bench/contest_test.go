@@ -110,8 +110,22 @@ func TestCompareEndsWithAnError(t *testing.T) {
 // TestMedianInterval compares with the table of order statistics in W. J. Conover, Practical Nonparametric Statistics: places from 0 here.
 func TestMedianInterval(t *testing.T) {
 	for _, c := range []struct{ n, low, high int }{
-		{6, 0, 5}, {7, 0, 6}, {8, 0, 7}, {9, 1, 7}, {10, 1, 8}, {12, 2, 9}, {15, 3, 11}, {20, 5, 14}, {25, 7, 17}, {30, 9, 20}, {40, 13, 26}, {50, 17, 32}, {100, 39, 60},
-		{1, 0, 0}, {2, 0, 1}, {3, 0, 2}, // too few for any confidence: all of them
+		{6, 0, 5},
+		{7, 0, 6},
+		{8, 0, 7},
+		{9, 1, 7},
+		{10, 1, 8},
+		{12, 2, 9},
+		{15, 3, 11},
+		{20, 5, 14},
+		{25, 7, 17},
+		{30, 9, 20},
+		{40, 13, 26},
+		{50, 17, 32},
+		{100, 39, 60},
+		{1, 0, 0},
+		{2, 0, 1},
+		{3, 0, 2}, // too few for any confidence: all of them
 	} {
 		if low, high := medianInterval(c.n); low != c.low || high != c.high {
 			t.Errorf("medianInterval(%d) = %d, %d, want %d, %d", c.n, low, high, c.low, c.high)

@@ -59,14 +59,28 @@ func TestDialectsAgree(t *testing.T) {
 		wantFactor0 float32
 	}{
 		{"plain", m{"rope_theta": 5e5}, m{"rope_parameters": m{"rope_theta": 5e5, "rope_type": "default"}}, "llama", 16, 0},
-		{"llama3", m{"rope_theta": 1e4, "rope_scaling": with(scaling, "rope_type", "llama3")},
-			m{"rope_parameters": with(with(scaling, "rope_type", "llama3"), "rope_theta", 1e4)}, "llama", 16, 1},
-		{"linear, older name", m{"rope_scaling": m{"type": "linear", "factor": 2.0}},
-			m{"rope_parameters": m{"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}}, "llama", 16, 2},
+		{
+			"llama3",
+			m{"rope_theta": 1e4, "rope_scaling": with(scaling, "rope_type", "llama3")},
+			m{"rope_parameters": with(with(scaling, "rope_type", "llama3"), "rope_theta", 1e4)},
+			"llama", 16, 1,
+		},
+		{
+			"linear, older name",
+			m{"rope_scaling": m{"type": "linear", "factor": 2.0}},
+			m{"rope_parameters": m{"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}},
+			"llama", 16, 2,
+		},
 		{"partial", m{"partial_rotary_factor": 0.5}, m{"rope_parameters": m{"partial_rotary_factor": 0.5, "rope_theta": 1e4}}, "phi3", 8, 0},
-		{"two bases", m{"sliding_window": 8, "rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": m{"rope_type": "linear", "factor": 4.0}},
-			m{"sliding_window": 8, "rope_parameters": m{"full_attention": m{"rope_theta": 1e6, "rope_type": "linear", "factor": 4.0},
-				"sliding_attention": m{"rope_theta": 1e4, "rope_type": "default"}}}, "gemma3_text", 16, 4},
+		{
+			"two bases",
+			m{"sliding_window": 8, "rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": m{"rope_type": "linear", "factor": 4.0}},
+			m{"sliding_window": 8, "rope_parameters": m{
+				"full_attention":    m{"rope_theta": 1e6, "rope_type": "linear", "factor": 4.0},
+				"sliding_attention": m{"rope_theta": 1e4, "rope_type": "default"},
+			}},
+			"gemma3_text", 16, 4,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			base := changed(t, smallLlama, m{"model_type": c.modelType})
@@ -120,8 +134,10 @@ func TestConfigRefuses(t *testing.T) {
 		{"no epsilon", m{"rms_norm_eps": nil}, "rms_norm_eps"},
 		{"layer types too few", m{"model_type": "qwen2", "use_sliding_window": true, "sliding_window": 4, "layer_types": []string{"full_attention"}}, "layer_types"},
 		{"layer type unknown", m{"model_type": "gemma2", "sliding_window": 4, "layer_types": []string{"full_attention", "linear_attention"}}, "layer_types"},
-		{"routing unknown", m{"model_type": "deepseek_v2", "kv_lora_rank": 8, "v_head_dim": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8,
-			"n_routed_experts": 8, "num_experts_per_tok": 2, "topk_method": "auction"}, "topk_method"},
+		{"routing unknown", m{
+			"model_type": "deepseek_v2", "kv_lora_rank": 8, "v_head_dim": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8,
+			"n_routed_experts": 8, "num_experts_per_tok": 2, "topk_method": "auction",
+		}, "topk_method"},
 		{"score of another family", m{"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "scoring_func": "sigmoid"}, "scoring_func"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -146,8 +162,10 @@ func TestUnknownFamily(t *testing.T) {
 }
 
 func TestSillyNumbers(t *testing.T) {
-	for _, field := range []string{"num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size",
-		"max_position_embeddings", "intermediate_size"} {
+	for _, field := range []string{
+		"num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size",
+		"max_position_embeddings", "intermediate_size",
+	} {
 		for _, n := range []float64{-1, 0, 1 << 39} {
 			if _, _, err := describeHF(parse(t, changed(t, smallLlama, map[string]any{field: n}))); err == nil {
 				t.Errorf("%s = %g: no error", field, n)
@@ -168,12 +186,17 @@ func TestWindows(t *testing.T) {
 		{"mistral null", m{"model_type": "mistral", "sliding_window": nil}, nil},
 		{"qwen2 not asked", m{"model_type": "qwen2", "sliding_window": 9, "use_sliding_window": false}, nil},
 		{"qwen2 from", m{"model_type": "qwen2", "sliding_window": 9, "use_sliding_window": true, "max_window_layers": 1}, []int{0, 9, 9, 9}},
-		{"qwen2_moe", m{"model_type": "qwen2_moe", "sliding_window": 9, "use_sliding_window": true, "max_window_layers": 3, "num_experts": 4, "num_experts_per_tok": 2},
-			[]int{9, 0, 9, 0}},
+		{
+			"qwen2_moe",
+			m{"model_type": "qwen2_moe", "sliding_window": 9, "use_sliding_window": true, "max_window_layers": 3, "num_experts": 4, "num_experts_per_tok": 2},
+			[]int{9, 0, 9, 0},
+		},
 		{"gemma2", m{"model_type": "gemma2", "sliding_window": 9}, []int{9, 0, 9, 0}},
 		{"gemma3 pattern", m{"model_type": "gemma3_text", "sliding_window": 9, "sliding_window_pattern": 3}, []int{9, 9, 0, 9}},
-		{"gemma3 types", m{"model_type": "gemma3_text", "sliding_window": 9, "_sliding_window_pattern": 2,
-			"layer_types": []string{"full_attention", "sliding_attention", "sliding_attention", "full_attention"}}, []int{0, 9, 9, 0}},
+		{"gemma3 types", m{
+			"model_type": "gemma3_text", "sliding_window": 9, "_sliding_window_pattern": 2,
+			"layer_types": []string{"full_attention", "sliding_attention", "sliding_attention", "full_attention"},
+		}, []int{0, 9, 9, 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d, _, err := describeHF(parse(t, changed(t, changed(t, smallLlama, m{"num_hidden_layers": 4}), c.fields)))

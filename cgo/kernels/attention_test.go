@@ -122,8 +122,10 @@ func TestAttention(t *testing.T) {
 			k, v := inputs(r, tokens*c.kvHeads*c.head, 1), inputs(r, tokens*c.kvHeads*c.head, 1)
 			for _, typ := range []Type{F32, F16} {
 				cache := filledCache(t, typ, c.kvHeads, c.head, k, v)
-				a := Attention{Cache: cache, Heads: c.heads, First: c.first, Queries: c.queries, Window: c.window,
-					Scale: float32(1 / math.Sqrt(float64(c.head))), Softcap: c.softcap}
+				a := Attention{
+					Cache: cache, Heads: c.heads, First: c.first, Queries: c.queries, Window: c.window,
+					Scale: float32(1 / math.Sqrt(float64(c.head))), Softcap: c.softcap,
+				}
 				want := attention64(a, q, halved(typ, k), halved(typ, v))
 				for _, isa := range isas() {
 					selectISA(t, isa)

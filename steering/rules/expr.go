@@ -72,53 +72,67 @@ func (e *Expr) atoms(positive, negative bool, visit func(name string, positive, 
 }
 
 // evidence appends the literals that make e true, or with want false those that make it false; of a disjunction the first side that does.
-func (e *Expr) evidence(dst []Literal, want bool, value func(name string) Value) []Literal {
+func (e *Expr) evidence(dst []Literal, want bool, holds func(Literal) bool) []Literal {
 	switch e.Op {
 	case OpAtom:
 		return append(dst, Literal{e.Name, !want})
 	case OpNot:
-		return e.X.evidence(dst, !want, value)
+		return e.X.evidence(dst, !want, holds)
 	case OpXor:
-		left := e.X.value(value) == True
-		return e.Y.evidence(e.X.evidence(dst, left, value), left != want, value)
+		left, right := e.X.truths(holds), e.Y.truths(holds)
+		x := left.is && (right.not == want || right.is != want)
+		return e.Y.evidence(e.X.evidence(dst, x, holds), x != want, holds)
 	case OpAnd, OpOr, OpImplies:
-		x, all := want != (e.Op == OpImplies), want == (e.Op == OpAnd)
-		if all {
-			return e.Y.evidence(e.X.evidence(dst, x, value), want, value)
+		x := want != (e.Op == OpImplies) // what X has to be for its part
+		switch {
+		case want == (e.Op == OpAnd): // both sides are needed
+			return e.Y.evidence(e.X.evidence(dst, x, holds), want, holds)
+		case e.X.truths(holds).are(x):
+			return e.X.evidence(dst, x, holds)
 		}
-		if e.X.value(value) == truth(x) {
-			return e.X.evidence(dst, x, value)
-		}
-		return e.Y.evidence(dst, want, value)
+		return e.Y.evidence(dst, want, holds)
 	}
 	return dst
 }
 
-// value is e's in strong Kleene logic; it is the plain twin of the compiled code.
-func (e *Expr) value(of func(name string) Value) Value {
-	switch e.Op {
-	case OpAtom:
-		return of(e.Name)
-	case OpTrue:
-		return True
-	case OpFalse:
-		return False
-	case OpNot:
-		return -e.X.value(of)
+// truths says of a condition whether it is true and whether it is false: neither where something unknown decides, both after a conflict.
+type truths struct{ is, not bool }
+
+func (t truths) are(want bool) bool {
+	if want {
+		return t.is
 	}
-	x, y := e.X.value(of), e.Y.value(of)
-	switch e.Op {
-	case OpAnd:
-		return min(x, y)
-	case OpOr:
-		return max(x, y)
-	case OpImplies:
-		return max(-x, y)
-	}
-	return -(x * y)
+	return t.not
 }
 
-// Value is a truth value; negation changes the sign, and is the minimum, or the maximum.
+// truths evaluates e in strong Kleene logic, extended to conflicts by Belnap. It is the plain twin of the compiled code.
+func (e *Expr) truths(holds func(Literal) bool) truths {
+	switch e.Op {
+	case OpAtom:
+		return truths{holds(Is(e.Name)), holds(Not(e.Name))}
+	case OpTrue:
+		return truths{is: true}
+	case OpFalse:
+		return truths{not: true}
+	}
+	x := e.X.truths(holds)
+	if e.Op == OpNot || e.Op == OpImplies {
+		x = truths{x.not, x.is}
+	}
+	if e.Op == OpNot {
+		return x
+	}
+	y := e.Y.truths(holds)
+	switch e.Op {
+	case OpAnd:
+		return truths{x.is && y.is, x.not || y.not}
+	case OpXor:
+		return truths{x.is && y.not || x.not && y.is, x.is && y.is || x.not && y.not}
+	}
+	return truths{x.is || y.is, x.not && y.not}
+}
+
+// Value is what is known of a concept.
 type Value int8
 
 // Truth values.
@@ -129,10 +143,3 @@ const (
 )
 
 func (v Value) String() string { return [...]string{"false", "unknown", "true"}[v+1] }
-
-func truth(b bool) Value {
-	if b {
-		return True
-	}
-	return False
-}

@@ -8,6 +8,7 @@ import "fmt"
 const (
 	maxSource  = 1 << 20
 	maxNesting = 200
+	maxNames   = 4096 // in one condition
 )
 
 // Parse reads a program by the grammar in the package comment. What it refuses it refuses with a *ParseError.
@@ -33,6 +34,7 @@ type parser struct {
 	tokens []token // ends with a kindLine and a kindEnd
 	at     int
 	depth  int
+	atoms  int // names in the condition so far
 	world  bool
 	names  map[string]token // of rules
 }
@@ -145,6 +147,7 @@ func (p *parser) name(want string) (string, error) {
 }
 
 func (p *parser) body(r *Rule) (err error) {
+	p.atoms = 0
 	if r.Body, err = p.condition(OpXor); err != nil {
 		return err
 	}
@@ -180,6 +183,9 @@ func (p *parser) unary() (*Expr, error) {
 		return &Expr{Op: OpFalse}, nil
 	case p.is("("):
 		return p.group()
+	}
+	if p.atoms++; p.atoms > maxNames {
+		return nil, p.fault(fmt.Sprintf("at most %d names in a condition", maxNames))
 	}
 	name, err := p.name("a concept, not, true, false or (")
 	return atom(name), err

@@ -88,6 +88,9 @@ func (m *Machine) holds(s *state, r *compiled) bool {
 	return true
 }
 
+// below is every place of a stack but the top one.
+const below = ^uint64(1)
+
 // truth runs a condition's code on two stacks of bits: whether each operand is true, and whether it is false.
 func (m *Machine) truth(s *state, r *compiled) bool {
 	var is, not uint64
@@ -103,9 +106,9 @@ func (m *Machine) truth(s *state, r *compiled) bool {
 		case OpNot:
 			is, not = is&^1|not&1, not&^1|is&1
 		case OpAnd:
-			is, not = is>>1&(is|^1), not>>1|not&1
+			is, not = is>>1&(is|below), not>>1|not&1
 		case OpOr:
-			is, not = is>>1|is&1, not>>1&(not|^1)
+			is, not = is>>1|is&1, not>>1&(not|below)
 		case OpXor:
 			one := is>>1&not&1 | not>>1&is&1
 			same := is>>1&is&1 | not>>1&not&1
@@ -154,7 +157,9 @@ func (b *belief) of(denied bool) Set {
 	return b.held
 }
 
-func (p Phase) plane() plane { return [...]plane{Both: planeBoth, Prompt: planePrompt, Answer: planeAnswer}[p] }
+func (p Phase) plane() plane {
+	return [...]plane{Both: planeBoth, Prompt: planePrompt, Answer: planeAnswer}[p]
+}
 
 // Step is one rule that fired.
 type Step struct {
@@ -192,7 +197,10 @@ func (m *Machine) trace(s *state) []Step {
 // evidence is the facts that make rule i's condition true, each once.
 func (m *Machine) evidence(s *state, i int) []Literal {
 	p := m.rules[i].plane
-	value := func(name string) Value { held, denied := m.belief(s, p, m.index[name]); return Value(held) - Value(denied) }
+	value := func(l Literal) bool {
+		held, denied := m.belief(s, p, m.index[l.Name])
+		return (l.Not && denied == 1) || (!l.Not && held == 1)
+	}
 	var out []Literal
 	for _, l := range m.program.Rules[i].Body.evidence(nil, true, value) {
 		if !slices.Contains(out, l) {

@@ -36,8 +36,9 @@ func (m *Machine) stratify() ([]stratum, error) {
 		}
 	}
 	var out []stratum
+	concluded := m.concluded()
 	for i := range m.rules {
-		at := m.level(i, level)
+		at := m.level(i, level, concluded)
 		for len(out) <= at {
 			out = append(out, stratum{})
 		}
@@ -87,9 +88,9 @@ func (m *Machine) edges() []edge {
 }
 
 // level is the stratum in which all that rule i reads is decided.
-func (m *Machine) level(i int, level []int) int {
+func (m *Machine) level(i int, level []int, concluded Set) int {
 	at := 0
-	m.reads(i, m.concluded(), func(c int, negated bool) {
+	m.reads(i, concluded, func(c int, negated bool) {
 		need := level[c]
 		if negated {
 			need++
