@@ -95,14 +95,17 @@ func (p *Peer) run(ids []int32, at int) (Sample, error) {
 
 // decode makes each step some tokens behind a context of the given length, which grows by at most limit tokens.
 func (p *Peer) decode(prompt []int32, step, limit int) Contestant {
-	taken := limit
+	taken, warm := 0, false
 	return Contestant{Name: p.Name, Step: func(context.Context) (Sample, error) {
-		if taken+step > limit {
+		if !warm {
 			// Two tokens before the clock counts, as for the engine.
 			if err := p.warm(prompt); err != nil {
 				return Sample{}, err
 			}
-			taken = 0
+			warm = true
+		}
+		if taken+step > limit {
+			taken = 0 // what lies behind the prompt is forgotten when a token runs there again
 		}
 		var sum Sample
 		for range step {

@@ -65,7 +65,7 @@ func commands(t *testing.T, log string) []string {
 func TestPeerDecodes(t *testing.T) {
 	p, log := startPeer(t)
 	c := p.decode([]int32{7, 8, 9}, 2, 4)
-	for range 3 { // the third begins again: a context grows by 4 tokens at most
+	for range 3 { // the third goes back to behind the prompt: a context grows by 4 tokens at most
 		s, err := c.Step(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -74,12 +74,11 @@ func TestPeerDecodes(t *testing.T) {
 			t.Errorf("a step of two tokens took %+v: the prompt must not count", s)
 		}
 	}
-	begin := []string{`{"at":0,"run":[7,8,9]}`, `{"at":3,"run":[7]}`, `{"at":4,"run":[7]}`}
-	var want []string
-	want = append(want, begin...)
-	want = append(want, `{"at":5,"run":[7]}`, `{"at":6,"run":[8]}`, `{"at":7,"run":[9]}`, `{"at":8,"run":[7]}`)
-	want = append(want, begin...)
-	want = append(want, `{"at":5,"run":[7]}`, `{"at":6,"run":[8]}`)
+	want := []string{
+		`{"at":0,"run":[7,8,9]}`, `{"at":3,"run":[7]}`, `{"at":4,"run":[7]}`,
+		`{"at":5,"run":[7]}`, `{"at":6,"run":[8]}`, `{"at":7,"run":[9]}`, `{"at":8,"run":[7]}`,
+		`{"at":5,"run":[7]}`, `{"at":6,"run":[8]}`,
+	}
 	same(t, strings.Join(commands(t, log), "\n"), strings.Join(want, "\n"))
 }
 
