@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -17,13 +18,15 @@ import (
 	"github.com/trimtab/trimtab/models/tokenizer"
 )
 
-// isExport tells whether path is an ONNX export: an .onnx file, or a folder with one and without safetensors.
+// isExport tells whether path is an ONNX export: an .onnx file, or a folder with one and without the safetensors of a model.
 func isExport(path string, dir bool) bool {
 	if !dir {
 		return strings.HasSuffix(path, ".onnx")
 	}
-	if tensors, _ := filepath.Glob(filepath.Join(path, "*.safetensors")); len(tensors) > 0 { // a folder that is no pattern has none
-		return false
+	for _, name := range []string{"model.safetensors", "model.safetensors.index.json"} {
+		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
+			return false
+		}
 	}
 	_, err := export.Find(path)
 	return !errors.Is(err, fs.ErrNotExist)

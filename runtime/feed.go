@@ -8,13 +8,13 @@ import (
 
 	"github.com/trimtab/trimtab/cgo/ort"
 	"github.com/trimtab/trimtab/hooks"
-	"github.com/trimtab/trimtab/models/decoder"
 )
 
 // feed is the memory that passes of one length read and write, bound to one variant. The decode feed of a session is made once and used for every token.
 type feed struct {
 	binding *ort.Binding
 	tokens  int // of a pass
+	before  int // tokens of earlier passes that run again in front of them, in a graph without a cache
 	rows    int // whose logits are computed: the last ones
 	ids     []int64
 	last    []int32
@@ -23,6 +23,7 @@ type feed struct {
 	coef    []strengths // by edit
 	numbers [][2]float32Cell
 	logits  []float32
+	export  *exportFeed // of an export
 
 	memory [][]byte
 	values []*ort.Value
@@ -56,27 +57,9 @@ func (s *Session) newFeed(tokens, rows int) (*feed, error) {
 	return f, nil
 }
 
-func (s *Session) fillFeed(f *feed) (err error) {
-	if f.binding, err = s.variant.session.NewBinding(); err != nil {
-		return err
-	}
-	d := &s.model.file.Description
+func (s *Session) fillFeed(f *feed) error {
 	b := &feedBuilder{feed: f}
-	f.ids = ort.Int64s(b.input(decoder.InputIDs, ort.Int64, 1, f.tokens))
-	rows := ort.Int64s(b.input(decoder.InputRows, ort.Int64, f.rows))
-	for i := range rows {
-		rows[i] = int64(f.tokens - f.rows + i)
-	}
-	f.last = ort.Int32s(b.input(decoder.InputLast, ort.Int32, 1))
-	f.total = ort.Int32s(b.input(decoder.InputTotal, ort.Int32))
-	f.logits = ort.Floats(b.output(decoder.OutLogits, ort.Float32, 1, f.rows, d.Vocab))
-	for i := range d.Layers {
-		b.err = errors.Join(b.err, s.cache.bind(f.binding, i))
-	}
-	if d.Rope.Dims > 0 {
-		b.share(f.binding.Input, decoder.InputCos, s.rope.values[0])
-		b.share(f.binding.Input, decoder.InputSin, s.rope.values[1])
-	}
+	s.model.network.bind(s, b)
 	if n := len(s.program.taps); n > 0 {
 		f.gates = ort.Int64s(b.input(runInput, ort.Int64, 1+n))
 		f.gates[0] = s.identity
@@ -93,7 +76,7 @@ func (f *feed) rowsOf(s hooks.Site) int {
 	if s.Point == hooks.FinalNorm || s.Point == hooks.Logits {
 		return f.rows
 	}
-	return f.tokens
+	return f.before + f.tokens
 }
 
 func (f *feed) close() {
@@ -101,6 +84,7 @@ func (f *feed) close() {
 		return
 	}
 	f.binding.Close()
+	f.export.release()
 	for _, v := range f.values {
 		v.Close()
 	}
@@ -110,7 +94,7 @@ func (f *feed) close() {
 	f.values, f.memory = nil, nil
 }
 
-// feedBuilder allocates tensors for a feed and keeps the first error.
+// feedBuilder allocates tensors for a feed and keeps the first error. Nothing may be named before open.
 type feedBuilder struct {
 	*feed
 	err error
@@ -131,19 +115,29 @@ func (b *feedBuilder) tensor(t ort.DType, shape ...int) ([]byte, *ort.Value) {
 
 func (b *feedBuilder) input(name string, t ort.DType, shape ...int) []byte {
 	mem, v := b.tensor(t, shape...)
-	b.share(b.binding.Input, name, v)
+	b.share(name, v)
 	return mem
 }
 
 func (b *feedBuilder) output(name string, t ort.DType, shape ...int) []byte {
 	mem, v := b.tensor(t, shape...)
-	b.share(b.binding.Output, name, v)
+	if b.err == nil {
+		b.err = b.binding.Output(name, v)
+	}
 	return mem
 }
 
-func (b *feedBuilder) share(bind func(string, *ort.Value) error, name string, v *ort.Value) {
+// share names memory that is not the feed's own as an input.
+func (b *feedBuilder) share(name string, v *ort.Value) {
 	if b.err == nil {
-		b.err = bind(name, v)
+		b.err = b.binding.Input(name, v)
+	}
+}
+
+// open starts the feed's binding to a session.
+func (b *feedBuilder) open(s *ort.Session) {
+	if b.err == nil {
+		b.binding, b.err = s.NewBinding()
 	}
 }
 
@@ -157,9 +151,9 @@ func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
 	}
 	b.numbers = append(b.numbers, cells)
 	for j := range o.rows {
-		b.share(b.binding.Input, editInput(i, "v"+digit(j)), o.rows[j])
+		b.share(editInput(i, "v"+digit(j)), o.rows[j])
 		if e.Op != hooks.Add && e.Op != hooks.AddKeepNorm {
-			b.share(b.binding.Input, editInput(i, "u"+digit(j)), o.columns[j])
+			b.share(editInput(i, "u"+digit(j)), o.columns[j])
 		}
 	}
 }
@@ -169,7 +163,7 @@ func (b *feedBuilder) strengths(name string, rows int) strengths {
 	one, err := ort.NewValue(mem, ort.Float32, 1, 1, 1)
 	b.err = errors.Join(b.err, err)
 	b.values = append(b.values, one)
-	b.share(b.binding.Input, name, each)
+	b.share(name, each)
 	return strengths{rows: ort.Floats(mem), name: name, each: each, one: one}
 }
 
@@ -219,7 +213,7 @@ func (o *operand) close() {
 }
 
 // setEdit writes an edit's strength into the rows that it selects and its two numbers.
-func (f *feed) setEdit(i int, e *hooks.Edit, first hooks.Row, special []bool) error {
+func (f *feed) setEdit(i int, e *hooks.Edit, rows []hooks.Row) error {
 	c := e.Strength.Value()
 	switch e.Op {
 	case hooks.Clamp:
@@ -231,17 +225,16 @@ func (f *feed) setEdit(i int, e *hooks.Edit, first hooks.Row, special []bool) er
 		f.numbers[i][1].set(float32(sin))
 		c = 1
 	}
-	return f.coef[i].set(f.binding, c, first, special, e.Where)
+	return f.coef[i].set(f.binding, c, rows, e.Where)
 }
 
-// set writes strength c into the selected rows and 0 into the others.
-func (x *strengths) set(b *ort.Binding, c float32, first hooks.Row, special []bool, w hooks.Where) error {
-	skipped := len(special) - len(x.rows)
+// set writes strength c into the selected ones of the last rows and 0 into the others.
+func (x *strengths) set(b *ort.Binding, c float32, rows []hooks.Row, w hooks.Where) error {
+	rows = rows[len(rows)-len(x.rows):]
 	single := true
 	for r := range x.rows {
-		row := hooks.Row{Position: first.Position + skipped + r, Phase: first.Phase, Special: special[skipped+r]}
 		x.rows[r] = 0
-		if w.Selects(row) {
+		if w.Selects(rows[r]) {
 			x.rows[r] = c
 		}
 		single = single && x.rows[r] == x.rows[0]

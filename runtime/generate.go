@@ -189,7 +189,7 @@ func (s *Session) prefill(ctx context.Context, prompt []int32) ([]float32, error
 	}
 	var logits []float32
 	for done < len(prompt) {
-		n := min(s.model.config.Chunk, len(prompt)-done)
+		n := s.model.network.chunk(s, len(prompt)-done)
 		f, err := s.chunkFeed(n)
 		if err != nil {
 			return nil, err
@@ -204,7 +204,7 @@ func (s *Session) prefill(ctx context.Context, prompt []int32) ([]float32, error
 
 // chunkFeed returns a feed for n tokens; the last one made is kept, since prompts run in chunks of one size.
 func (s *Session) chunkFeed(n int) (*feed, error) {
-	if s.chunk != nil && s.chunk.tokens == n {
+	if s.chunk != nil && s.chunk.tokens == n && s.model.network.fits(s, s.chunk) {
 		return s.chunk, nil
 	}
 	s.chunk.close()
@@ -223,7 +223,9 @@ func (s *Session) decodeOne(ctx context.Context, buf *[1]int32, id int32) ([]flo
 	if err := s.reserve(len(s.past) + 1); err != nil {
 		return nil, fmt.Errorf("runtime: generate: %w", err)
 	}
-	if s.decode == nil {
+	if s.decode == nil || !s.model.network.fits(s, s.decode) {
+		s.decode.close()
+		s.decode = nil
 		f, err := s.newFeed(1, 1)
 		if err != nil {
 			return nil, err

@@ -23,6 +23,7 @@ type Model struct {
 	config  Config
 	kv      decoder.Cache
 	version string // of ONNX Runtime
+	network network
 	shape   hooks.Shape
 	store   store
 	rope    ropeTable
@@ -83,6 +84,9 @@ func (m *Model) load(c Config) (err error) {
 		m.store.release = r.Release
 	}
 	m.rope = ropeTable{rope: &m.file.Rope}
+	if m.network, err = m.newNetwork(); err != nil {
+		return err
+	}
 	m.variants.built = map[string]*variant{}
 	m.open.sessions = map[*Session]bool{}
 	_, err = m.variant(&program{})
@@ -131,9 +135,10 @@ func (m *Model) Close() error {
 		s.Close()
 	}
 	for _, v := range m.variants.built {
-		v.session.Close()
+		v.close()
 	}
-	m.store.close()
-	m.rope.close()
+	if m.network != nil {
+		m.network.close()
+	}
 	return m.file.Close()
 }

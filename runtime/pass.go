@@ -13,9 +13,8 @@ import (
 type pass struct {
 	session *Session
 	feed    *feed
-	first   hooks.Row // position and phase of row 0
+	rows    []hooks.Row // all that run; the last ones are those of tokens
 	tokens  []int32
-	special []bool
 	err     error
 }
 
@@ -24,6 +23,7 @@ type tapState struct {
 	tap        *hooks.Tap
 	activation hooks.Activation
 	rows       []bool
+	open       bool // a row is selected
 }
 
 func newTapStates(p *program, sh *hooks.Shape) []tapState {
@@ -56,16 +56,17 @@ func (e *TapError) Unwrap() error { return e.Err }
 func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
 	p := &s.pass
 	p.feed, p.tokens, p.err = f, tokens, nil
-	p.first = hooks.Row{Position: len(s.past), Phase: phase}
-	p.special = p.special[:0]
-	total := len(s.past) + len(tokens)
+	p.rows = p.rows[:0]
+	p.runAgain()
 	for i, id := range tokens {
-		f.ids[i] = int64(id)
-		p.special = append(p.special, s.model.special(id))
+		f.ids[f.before+i] = int64(id)
+		p.rows = append(p.rows, hooks.Row{Position: len(s.past) + i, Phase: phase, Special: s.model.special(id)})
 	}
-	f.last[0], f.total[0] = int32(total-1), int32(total)
+	if err := s.model.network.prepare(s, f); err != nil {
+		return err
+	}
 	for i, e := range s.program.edits {
-		if err := f.setEdit(i, e, p.first, p.special); err != nil {
+		if err := f.setEdit(i, e, p.rows); err != nil {
 			return err
 		}
 	}
@@ -76,8 +77,9 @@ func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
 		if p.err != nil {
 			return p.err
 		}
-		return fmt.Errorf("runtime: pass over tokens %d to %d: %w", len(s.past), total-1, err)
+		return fmt.Errorf("runtime: pass over tokens %d to %d: %w", len(s.past), len(s.past)+len(tokens)-1, err)
 	}
+	s.model.network.finish(s, f)
 	state := s.state(phase)
 	for i, id := range tokens {
 		s.past = append(s.past, pastToken{id: id, generated: phase == hooks.Decode, began: i == 0, state: state})
@@ -87,20 +89,21 @@ func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
 
 // gate marks the rows that a tap's Where selects and returns 1 where there is one.
 func (p *pass) gate(t *tapState) int64 {
-	n := p.feed.rowsOf(t.tap.Site)
-	skipped := p.feed.tokens - n
+	n := min(p.feed.rowsOf(t.tap.Site), p.feed.tokens)
+	rows := p.rows[len(p.rows)-n:]
 	t.rows = t.rows[:0]
-	open := int64(0)
-	for r := skipped; r < p.feed.tokens; r++ {
-		on := t.tap.Where.Selects(hooks.Row{Position: p.first.Position + r, Phase: p.first.Phase, Special: p.special[r]})
+	t.open = false
+	for _, r := range rows {
+		on := t.tap.Where.Selects(r)
 		t.rows = append(t.rows, on)
-		if on {
-			open = 1
-		}
+		t.open = t.open || on
 	}
 	a := &t.activation
-	a.Phase, a.First, a.Tokens, a.Rows = p.first.Phase, p.first.Position+skipped, p.tokens[skipped:], t.rows
-	return open
+	a.Phase, a.First, a.Tokens, a.Rows = rows[0].Phase, rows[0].Position, p.tokens[len(p.tokens)-n:], t.rows
+	if t.open || p.actsAgain(t) {
+		return 1
+	}
+	return 0
 }
 
 // Tap is called by the graph's node of that number. What a tap returns or panics with becomes the error of the run.
@@ -111,8 +114,7 @@ func (p *pass) Tap(tap int, data []float32, _, _ int) (ok bool) {
 			p.err, ok = panicked(t.tap, r), false
 		}
 	}()
-	t.activation.Data = data
-	if err := t.tap.Func(&t.activation); err != nil {
+	if err := p.show(t, data); err != nil {
 		p.err = &TapError{Tap: t.tap.Name, Site: t.tap.Site, Err: err}
 		return false
 	}
@@ -130,28 +132,8 @@ func panicked(t *hooks.Tap, r any) error {
 
 // reserve makes room in the cache for n tokens in all, and refuses more than the context holds.
 func (s *Session) reserve(n int) error {
-	if s.cache != nil && n <= s.cache.capacity {
-		return nil
-	}
-	most := s.model.config.Context
-	if n > most {
+	if most := s.model.config.Context; n > most {
 		return fmt.Errorf("%w: want room for %d tokens, found %d", ErrContextFull, n, most)
 	}
-	c, err := newCache(&s.model.file.Description, s.model.kv, n, most)
-	if err != nil {
-		return err
-	}
-	if s.model.file.Rope.Dims > 0 {
-		if s.rope, err = s.model.rope.upTo(c.capacity); err != nil {
-			c.close()
-			return err
-		}
-	}
-	if s.cache != nil {
-		c.copyFrom(s.cache, len(s.past))
-	}
-	s.dropFeeds()
-	s.cache.close()
-	s.cache = c
-	return nil
+	return s.model.network.reserve(s, n)
 }

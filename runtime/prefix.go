@@ -53,6 +53,7 @@ func (s *Session) keep(tokens []int32) int {
 	for n > 0 && n < len(s.past) && !s.past[n].began {
 		n--
 	}
+	n = s.model.network.kept(s, n)
 	s.past = s.past[:n]
 	return n
 }

@@ -30,7 +30,8 @@ type Session struct {
 	variant  *variant
 
 	past   []pastToken
-	cache  *cache
+	cache  *cache       // of a graph of the project's own
+	export *exportCache // of an export
 	rope   *ropeValues
 	decode *feed
 	chunk  *feed
@@ -207,6 +208,7 @@ func (s *Session) Close() {
 	s.dropFeeds()
 	closeOperands(s.operands)
 	s.cache.close()
+	s.export.close()
 	s.stopper.Close()
 	ort.Unregister(s.identity)
 }

@@ -20,6 +20,10 @@ func Describe(f *models.Model) (hooks.Shape, error) {
 	if sh.Model == "" {
 		sh.Model = filepath.Base(f.Path)
 	}
+	if f.Export != nil {
+		describeExport(&sh, f.Export)
+		return sh, nil
+	}
 	listen := func(_ *onnx.Graph, point string, layer int, value string, width int, _ decoder.Rows) string {
 		sh.Widths[site(point, layer)] = width
 		return value

@@ -82,7 +82,7 @@ func (s *Session) forward(ctx context.Context, ids []int32) error {
 		return fmt.Errorf("runtime: trace: %w", err)
 	}
 	for len(ids) > 0 {
-		n := min(s.model.config.Chunk, len(ids))
+		n := s.model.network.chunk(s, len(ids))
 		f, err := s.newFeed(n, n)
 		if err != nil {
 			return err

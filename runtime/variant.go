@@ -16,6 +16,12 @@ import (
 type variant struct {
 	signature string
 	session   *ort.Session
+	first     *ort.Session // runs passes over an empty cache, where the model is an export with a graph for that; nil otherwise
+}
+
+func (v *variant) close() {
+	v.session.Close()
+	v.first.Close()
 }
 
 // variant returns the graph for a program, building it at the first use. The weights are those of every other variant.
@@ -26,7 +32,7 @@ func (m *Model) variant(p *program) (*variant, error) {
 	if v := m.variants.built[key]; v != nil {
 		return v, nil
 	}
-	v, err := m.build(p)
+	v, err := m.network.build(p)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: build graph [%s]: %w", key, err)
 	}
@@ -35,7 +41,7 @@ func (m *Model) variant(p *program) (*variant, error) {
 	return v, nil
 }
 
-func (m *Model) build(p *program) (*variant, error) {
+func (m ownNetwork) build(p *program) (*variant, error) {
 	o := decoder.Options{Cache: m.kv}
 	if m.config.Quant == Keep {
 		o.PackedBytes = packedBytes

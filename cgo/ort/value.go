@@ -27,11 +27,11 @@ const (
 // Size returns the bytes of one element.
 func (d DType) Size() int {
 	switch d {
-	case Uint8:
+	case Uint8, 3, 9: // int8, bool
 		return 1
-	case Float16:
+	case Float16, 16: // bfloat16
 		return 2
-	case Int64:
+	case Int64, 11: // double
 		return 8
 	}
 	return 4

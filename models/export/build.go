@@ -18,7 +18,6 @@ type At func(g *onnx.Graph, point string, layer int, value string, width int, ro
 // Built is a graph ready to be marshalled.
 type Built struct {
 	*onnx.Graph
-	Logits  string // float output: [1, r, vocabulary], or what Graph.Rows says
 	Weights []Weight
 }
 
@@ -32,14 +31,14 @@ type builder struct {
 	keep  map[string]bool // values that are wanted although nothing reads them
 	fresh int
 
-	turned map[string]Weight // weights that take the place of a node
+	folded map[string]Weight // weights that take the place of a node
 }
 
 // Build writes the graph with what at returns at each site; nil leaves it as it is.
 func (g *Graph) Build(at At) (*Built, error) {
 	b := &builder{
-		Graph: &onnx.Graph{Prefix: "trimtab.", From: g.model.proto, Supplied: filepath.Base(g.model.Path)},
-		g:     g, at: at, nodes: slices.Clone(g.nodes), maker: map[string]int{}, keep: map[string]bool{}, turned: map[string]Weight{},
+		Graph: &onnx.Graph{Prefix: "trimtab.", From: g.model.proto, Supplied: filepath.Base(g.model.Real)},
+		g:     g, at: at, nodes: slices.Clone(g.nodes), maker: map[string]int{}, keep: map[string]bool{}, folded: map[string]Weight{},
 	}
 	for i := range b.nodes {
 		for _, o := range b.nodes[i].Outputs {
@@ -178,14 +177,14 @@ func (b *builder) ints(values ...int) string {
 
 // finish declares inputs and outputs, drops what nothing needs and brings the nodes into order.
 func (b *builder) finish() (*Built, error) {
-	out := &Built{Graph: b.Graph, Logits: b.g.logits.Name}
-	if b.g.logits.Type == onnx.Float {
-		b.Outputs = append(b.Outputs, onnx.Info{Name: out.Logits, Type: onnx.Float, Shape: onnx.Open()})
-	} else {
-		out.Logits = b.Add("Cast", "", []string{out.Logits}, onnx.Attr{Name: "to", Value: int(onnx.Float)})
+	out := &Built{Graph: b.Graph}
+	if b.g.logits.Type != onnx.Float {
+		b.Nodes = []onnx.Node{{
+			Op: "Cast", Inputs: []string{b.g.logits.Name}, Outputs: []string{b.g.LogitsName()}, Attrs: []onnx.Attr{{Name: "to", Value: int(onnx.Float)}},
+		}}
 		b.take()
-		b.Outputs = append(b.Outputs, onnx.Info{Name: out.Logits, Type: onnx.Float, Shape: onnx.Open()})
 	}
+	b.Outputs = append(b.Outputs, onnx.Info{Name: b.g.LogitsName(), Type: onnx.Float, Shape: onnx.Open()})
 	for _, s := range b.g.States {
 		b.Outputs = append(b.Outputs, onnx.Info{Name: s.Out, Type: s.Type, Shape: onnx.Open()})
 	}
@@ -195,7 +194,7 @@ func (b *builder) finish() (*Built, error) {
 		return nil, err
 	}
 	for _, in := range b.g.inputs {
-		if b.g.tensors[in.Name] == nil && (needed[in.Name] || b.isFed(in.Name)) {
+		if b.g.tensors[in.Name] == nil && (b.g.Feeds(in.Name) || in.Name == b.g.input(TokenIDs).Name) {
 			b.Inputs = append(b.Inputs, in)
 		}
 	}
@@ -206,19 +205,17 @@ func (b *builder) finish() (*Built, error) {
 			}
 		}
 	}
-	for name, w := range b.turned {
+	for name, w := range b.folded {
 		if needed[name] {
-			b.Supply(name, w.Type, onnx.N(w.Shape[0]), onnx.N(w.Shape[1]))
+			dims := make([]onnx.Dim, len(w.Shape))
+			for i, d := range w.Shape {
+				dims[i] = onnx.N(d)
+			}
+			b.Supply(name, w.Type, dims...)
 			out.Weights = append(out.Weights, w)
 		}
 	}
 	return out, b.order(needed)
-}
-
-// isFed tells whether a pass fills an input.
-func (b *builder) isFed(name string) bool {
-	return slices.ContainsFunc(b.g.Inputs, func(i Input) bool { return i.Name == name }) ||
-		slices.ContainsFunc(b.g.States, func(s State) bool { return s.In == name })
 }
 
 // needed lists the values that outputs and taps depend on.
@@ -301,20 +298,47 @@ func suppliable(t onnx.DType) bool {
 	return false
 }
 
-// fold lets the transpose of a matrix be made once, where the weight is brought in: as a node, every pass would make it again, since weights that are supplied are not folded.
+// fold lets the transpose of a matrix, or its elements in another shape, be made once, where the weight is brought in: as a node, every pass would make it again, since
+// weights that are supplied are not folded.
 func (b *builder) fold() {
 	for i := range b.nodes {
 		n := &b.nodes[i]
 		t := b.g.tensors[operand(n.Inputs, 0)]
-		if n.Op != "Transpose" || t == nil || len(t.Info.Shape) != 2 || len(t.data) <= inlineBytes || !suppliable(t.Info.Type) || size(t.Info.Type) < 8 {
+		if t == nil || len(t.data) <= inlineBytes || !suppliable(t.Info.Type) || len(n.Outputs) != 1 {
 			continue
 		}
-		if a, ok := n.Attribute("perm"); ok && !slices.Equal(a.Ints, []int{1, 0}) {
+		w := Weight{Name: n.Outputs[0], Type: t.Info.Type, Shape: t.dims(), Data: t.data}
+		switch {
+		case n.Op == "Transpose" && len(w.Shape) == 2 && turnsMatrix(n):
+			w.Shape[0], w.Shape[1], w.Turned = w.Shape[1], w.Shape[0], true
+		case n.Op == "Reshape" && b.reshaped(&w, operand(n.Inputs, 1)):
+		default:
 			continue
 		}
-		shape := t.dims()
-		b.turned[n.Outputs[0]] = Weight{Name: n.Outputs[0], Type: t.Info.Type, Shape: []int{shape[1], shape[0]}, Data: t.data, Turned: true}
-		delete(b.maker, n.Outputs[0])
+		b.folded[w.Name] = w
+		delete(b.maker, w.Name)
 		n.Op = ""
 	}
+}
+
+func turnsMatrix(n *onnx.Node) bool {
+	a, ok := n.Attribute("perm")
+	return !ok || slices.Equal(a.Ints, []int{1, 0})
+}
+
+// reshaped gives a weight the shape that a tensor of the graph says, where that has as many elements.
+func (b *builder) reshaped(w *Weight, by string) bool {
+	shape, ok := b.g.constant(by)
+	if !ok || len(shape) == 0 || len(shape) > 8 {
+		return false
+	}
+	left := int64(len(w.Data)) * 8 / int64(size(w.Type))
+	for _, n := range shape {
+		if n < 1 || left%int64(n) != 0 {
+			return false
+		}
+		left /= int64(n)
+	}
+	w.Shape = shape
+	return left == 1
 }

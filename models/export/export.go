@@ -15,6 +15,7 @@ import (
 type Model struct {
 	Settings
 	Path    string   // of the .onnx file
+	Real    string   // the same file behind all links
 	Folder  string   // with the model's other files: config, tokenizer
 	Main    *Graph   // runs a pass
 	First   *Graph   // runs a pass over an empty cache where the export has a graph of its own for that; nil otherwise
@@ -56,11 +57,15 @@ func Open(path string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	real, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
 	f, err := mapped.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	m := &Model{Path: file, Missing: map[Place]string{}, Types: map[onnx.DType]int64{}}
+	m := &Model{Path: file, Real: real, Missing: map[Place]string{}, Types: map[onnx.DType]int64{}}
 	m.files = files{model: f, path: file, others: map[string]*mapped.File{}}
 	if err := m.read(f.Bytes()); err != nil {
 		return nil, errors.Join(err, m.Close())

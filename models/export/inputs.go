@@ -99,22 +99,72 @@ func (g *Graph) connect() error {
 		return err
 	}
 	for _, in := range g.inputs {
-		if g.tensors[in.Name] != nil || len(g.readers[in.Name]) == 0 && known[in.Name] != TokenIDs {
-			continue // an initializer that may be fed, or an input that another branch reads
+		if g.tensors[in.Name] != nil {
+			continue // an initializer that may be fed
 		}
 		role, ok := known[in.Name]
-		if ok && (in.Name == "input_ids" || role != TokenIDs) {
-			g.Inputs = append(g.Inputs, Input{in.Name, role, in.Type, in.Shape})
-			continue
-		}
-		if err := g.addState(in); err != nil {
-			return err
+		switch {
+		case ok && (g.Feeds(in.Name) || role == TokenIDs):
+			if err := g.addInput(in, role); err != nil {
+				return err
+			}
+		case !ok:
+			if err := g.addState(in); err != nil {
+				return err
+			}
 		}
 	}
 	if g.input(TokenIDs) == nil {
 		return &Error{g.model.Path, "inputs", "token ids named input_ids", names(g.inputs)}
 	}
 	return nil
+}
+
+// addInput holds the type and the shape of an input against what its role can fill.
+func (g *Graph) addInput(in onnx.Info, role Role) error {
+	rank := len(in.Shape)
+	if slices.Equal(in.Shape, onnx.Open()) {
+		in.Shape, rank = onnx.Dims("batch", "s"), 2
+	}
+	switch {
+	case in.Type != onnx.Int64 && in.Type != onnx.Int32 && in.Type != onnx.Bool && in.Type != onnx.Float:
+		return &Error{g.model.Path, "input " + in.Name, "whole numbers, bool or float", fmt.Sprintf("type %d", in.Type)}
+	case role == Mask && rank != 2:
+		return &Error{g.model.Path, "input " + in.Name, "shape [batch, tokens]", fmt.Sprintf("%d dimensions", rank)}
+	case role == TokenIDs && rank != 2:
+		return &Error{g.model.Path, "input " + in.Name, "shape [batch, tokens]", fmt.Sprintf("%d dimensions", rank)}
+	case rank > 3:
+		return &Error{g.model.Path, "input " + in.Name, "at most 3 dimensions", fmt.Sprint(rank)}
+	}
+	for _, d := range in.Shape {
+		if d.Size < 0 || d.Size > 8 && d.Name == "" {
+			return &Error{g.model.Path, "input " + in.Name, "dimensions that are left open", fmt.Sprintf("one of %d", d.Size)}
+		}
+	}
+	if role == TokenIDs && in.Shape[1].Name == "" && in.Shape[1].Size == 1 {
+		g.Single = true
+	}
+	g.Inputs = append(g.Inputs, Input{in.Name, role, in.Type, in.Shape})
+	return nil
+}
+
+// Feeds tells whether the graph reads an input.
+func (g *Graph) Feeds(name string) bool { return len(g.readers[name]) > 0 }
+
+// LogitsName is the output that Built has for the logits.
+func (g *Graph) LogitsName() string {
+	if g.logits.Type == onnx.Float {
+		return g.logits.Name
+	}
+	return "trimtab.logits"
+}
+
+// LogitsShape is the shape of the logits for one sequence.
+func (g *Graph) LogitsShape(rows, vocab int) []int {
+	if len(g.logits.Shape) == 2 {
+		return []int{rows, vocab}
+	}
+	return []int{1, rows, vocab}
 }
 
 func names(list []onnx.Info) string {

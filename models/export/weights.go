@@ -28,6 +28,21 @@ type Weight struct {
 	Turned bool
 }
 
+// Turn writes the transpose of the stored matrix into dst, 32 rows and columns at a time so that both sides stay in the processor's cache.
+func (w *Weight) Turn(dst []byte) {
+	const tile = 32
+	n, rows, cols := size(w.Type)/8, w.Shape[1], w.Shape[0]
+	for r0 := 0; r0 < rows; r0 += tile {
+		for c0 := 0; c0 < cols; c0 += tile {
+			for r := r0; r < min(r0+tile, rows); r++ {
+				for c := c0; c < min(c0+tile, cols); c++ {
+					copy(dst[(c*rows+r)*n:][:n], w.Data[(r*cols+c)*n:])
+				}
+			}
+		}
+	}
+}
+
 // inlineBytes is the size up to which a tensor is written into the graph: reading shapes and axes there is what the runtime's optimiser needs.
 const inlineBytes = 1024
 

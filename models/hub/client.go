@@ -3,6 +3,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -20,11 +21,8 @@ import (
 
 // client speaks to one endpoint.
 type client struct {
-	endpoint string
-	token    string
-	timeout  time.Duration
-	pause    time.Duration // before the first repetition; it doubles
-	http     http.Client
+	settings
+	http http.Client
 }
 
 // Bounds of what a server may cost.
@@ -43,9 +41,7 @@ func newClient(s settings) *client {
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // sizes and ranges are those of the stored file
 	}
-	c := &client{endpoint: s.endpoint, token: s.token, timeout: s.timeout, pause: time.Second / 4}
-	c.http = http.Client{Transport: authorizer{transport, s.endpoint, s.token}, CheckRedirect: follow}
-	return c
+	return &client{s, http.Client{Transport: authorizer{transport, s.endpoint, s.token}, CheckRedirect: follow}}
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -160,7 +156,7 @@ func (c *client) describe(ctx context.Context, r ref, commit, name string) (f re
 	if found := resp.Header.Get("X-Repo-Commit"); found != "" && found != commit {
 		return f, fmt.Errorf("HEAD %s: want commit %s, found %.80q", f.url, commit, found)
 	}
-	f.etag = strings.Trim(strings.TrimPrefix(firstOf(resp.Header.Get("X-Linked-Etag"), resp.Header.Get("ETag")), "W/"), `"`)
+	f.etag = strings.Trim(strings.TrimPrefix(cmp.Or(resp.Header.Get("X-Linked-Etag"), resp.Header.Get("ETag")), "W/"), `"`)
 	if !etagPattern.MatchString(f.etag) {
 		return f, fmt.Errorf("HEAD %s: want an ETag of letters and digits, found %.80q", f.url, f.etag)
 	}
@@ -216,17 +212,17 @@ func (c *client) do(ctx context.Context, method, address string, from int64) (*h
 		return nil, err
 	}
 	timer := time.AfterFunc(c.timeout, func() { cancel(errSilent) })
-	resp.Body = &watched{resp.Body, ctx, cancel, timer, c.timeout}
+	resp.Body = &watched{resp.Body, timer, c.timeout, func() bool { return context.Cause(ctx) == errSilent }, func() { cancel(nil) }}
 	return resp, nil
 }
 
 // watched is an answer whose reads each have a time limit.
 type watched struct {
 	io.ReadCloser
-	ctx     context.Context //nolint:containedctx // it is the request's, which lives as long
-	cancel  context.CancelCauseFunc
 	timer   *time.Timer
 	timeout time.Duration
+	silent  func() bool // the time ran out
+	cancel  func()
 }
 
 // Read implements io.Reader.
@@ -234,7 +230,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	w.timer.Reset(w.timeout)
 	n, err := w.ReadCloser.Read(p)
 	w.timer.Stop()
-	if err != nil && !errors.Is(err, io.EOF) && context.Cause(w.ctx) == errSilent {
+	if err != nil && !errors.Is(err, io.EOF) && w.silent() {
 		err = errSilent
 	}
 	return n, err
@@ -243,7 +239,7 @@ func (w *watched) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (w *watched) Close() error {
 	w.timer.Stop()
-	w.cancel(nil)
+	w.cancel()
 	return w.ReadCloser.Close()
 }
 

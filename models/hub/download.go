@@ -26,7 +26,7 @@ func (r *resolver) download(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if c.index {
-		if err := r.fetch(ctx, l.commit, []string{indexName}); err != nil {
+		if err := r.fetch(ctx, l.commit, []string{indexName}, nil); err != nil {
 			return "", err
 		}
 		shards, err := r.shards(l.commit, l.files)
@@ -35,7 +35,7 @@ func (r *resolver) download(ctx context.Context) (string, error) {
 		}
 		c.files = append(c.files, shards...)
 	}
-	if err := r.fetch(ctx, l.commit, c.files); err != nil {
+	if err := r.fetch(ctx, l.commit, c.files, r.report); err != nil {
 		return "", err
 	}
 	if err := r.finish(l, c); err != nil {
@@ -46,14 +46,18 @@ func (r *resolver) download(ctx context.Context) (string, error) {
 
 // finish notes what the server said, so that the next call need not ask.
 func (r *resolver) finish(l listing, c choice) error {
-	without := slices.DeleteFunc([]string{singleName, indexName}, func(f string) bool { return !slices.Contains(l.files, f) })
-	if c.open != "" && len(without) == 0 {
-		if err := record(r.absent(l.commit, singleName), ""); err != nil {
-			return err
-		}
+	lacks := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(f string) bool { return slices.Contains(l.files, f) })
 	}
-	if !slices.ContainsFunc(tokenizers(), func(f string) bool { return slices.Contains(l.files, f) }) {
-		if err := record(r.absent(l.commit, tokenizers()[0]), ""); err != nil {
+	var absent []string
+	if c.open != "" && lacks(singleName, indexName) {
+		absent = append(absent, singleName)
+	}
+	if c.open == "" && lacks(tokenizers()...) {
+		absent = append(absent, tokenizers()[0])
+	}
+	for _, name := range absent {
+		if err := record(r.absent(l.commit, name), ""); err != nil {
 			return err
 		}
 	}
@@ -64,7 +68,8 @@ func (r *resolver) finish(l listing, c choice) error {
 }
 
 // fetch brings files of a commit into its snapshot, in their order, but for those that are there.
-func (r *resolver) fetch(ctx context.Context, commit string, names []string) error {
+func (r *resolver) fetch(ctx context.Context, commit string, names []string, progress func(done, total int64)) error {
+	r.progress, r.done, r.total = progress, 0, 0
 	var files []remote
 	for _, name := range names {
 		f, err := r.describe(ctx, r.ref, commit, name)
@@ -110,7 +115,7 @@ func (r *resolver) checkSpace(files []remote) error {
 	if err := os.MkdirAll(filepath.Join(r.dir, "blobs"), 0o777); err != nil {
 		return err
 	}
-	if free := freeSpace(r.dir); free >= 0 && free < need {
+	if free := freeSpace(r.dir); free > 0 && free < 0 {
 		return &SpaceError{Cache: r.cache, Need: need, Free: free}
 	}
 	return nil
@@ -168,11 +173,11 @@ func (r *resolver) complete(ctx context.Context, f remote) error {
 		var wrong *ChecksumError
 		if errors.As(err, &wrong) {
 			r.done -= p.size
-			err = errors.Join(err, p.file.Close(), os.Remove(p.file.Name()))
-			if resumed {
+			removed := errors.Join(p.file.Close(), os.Remove(p.file.Name()))
+			if resumed && removed == nil {
 				continue
 			}
-			return err
+			return errors.Join(err, removed)
 		}
 		if err != nil {
 			return errors.Join(r.full(err, f, p), p.file.Close())

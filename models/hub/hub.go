@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"time"
 )
 
 // Options change how a name is resolved. The zero value goes by the environment.
@@ -30,16 +31,18 @@ type Options struct {
 	Token    string                  // sent to the endpoint only, never to where it redirects; "" is that of the environment
 	Offline  bool                    // makes no request, as HF_HUB_OFFLINE=1
 	Progress func(done, total int64) // is told the bytes of the files that are downloaded, on the goroutine of Resolve; may be nil
+
+	pause time.Duration // before the first repetition of a request; 0 is defaultPause
 }
 
 // resolver is one call of Resolve.
 type resolver struct {
 	ref
-	settings
 	store
 	*client
-	progress func(done, total int64)
-	done     int64 // bytes
+	report   func(done, total int64) // as the caller wants it
+	progress func(done, total int64) // of the files at hand; nil for those that only tell which others there are
+	done     int64                   // bytes
 	total    int64
 }
 
@@ -65,7 +68,7 @@ func Resolve(ctx context.Context, name string, o Options) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("hub: %w", err)
 	}
-	r := &resolver{ref: ref, settings: s, store: newStore(s.cache, ref.repo), client: newClient(s), progress: o.Progress}
+	r := &resolver{ref: ref, store: newStore(s.cache, ref.repo), client: newClient(s), report: o.Progress}
 	defer r.client.close()
 	path, err := r.resolve(ctx)
 	if err != nil {

@@ -3,6 +3,7 @@
 package hub
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 const (
 	defaultEndpoint = "https://huggingface.co"
 	defaultTimeout  = 10 * time.Second
+	defaultPause    = 500 * time.Millisecond
 )
 
 // settings are options and environment taken together.
@@ -28,16 +30,20 @@ type settings struct {
 	token    string
 	offline  bool
 	timeout  time.Duration // of silence
+	pause    time.Duration // before the first repetition of a request; it doubles
 }
 
 func (o *Options) settings() (s settings, err error) {
-	home, err := homeFolder()
-	if err != nil {
-		return s, err
+	home := homeFolder()
+	if s.cache = cmp.Or(o.Cache, expand(os.Getenv("HF_HUB_CACHE"))); s.cache == "" {
+		if home == "" {
+			return s, errors.New("no home folder for the cache: set HF_HUB_CACHE")
+		}
+		s.cache = filepath.Join(home, "hub")
 	}
-	s.cache = firstOf(o.Cache, expand(os.Getenv("HF_HUB_CACHE")), filepath.Join(home, "hub"))
+	s.pause = cmp.Or(o.pause, defaultPause)
 	s.offline = o.Offline || isTrue(os.Getenv("HF_HUB_OFFLINE"))
-	s.endpoint = strings.TrimRight(firstOf(o.Endpoint, os.Getenv("HF_ENDPOINT"), defaultEndpoint), "/")
+	s.endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"), defaultEndpoint), "/")
 	u, err := url.Parse(s.endpoint)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
 		return s, fmt.Errorf("HF_ENDPOINT: want an address such as %s, found %q", defaultEndpoint, s.endpoint)
@@ -49,19 +55,19 @@ func (o *Options) settings() (s settings, err error) {
 	return s, err
 }
 
-// homeFolder is where Hugging Face's tools keep everything.
-func homeFolder() (string, error) {
+// homeFolder is where Hugging Face's tools keep everything, or "" for a user without a home.
+func homeFolder() string {
 	if dir := expand(os.Getenv("HF_HOME")); dir != "" {
-		return dir, nil
+		return dir
 	}
 	if dir := expand(os.Getenv("XDG_CACHE_HOME")); dir != "" {
-		return filepath.Join(dir, "huggingface"), nil
+		return filepath.Join(dir, "huggingface")
 	}
 	dir, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("no home folder for the cache: set HF_HUB_CACHE: %w", err)
+		return ""
 	}
-	return filepath.Join(dir, ".cache", "huggingface"), nil
+	return filepath.Join(dir, ".cache", "huggingface")
 }
 
 // expand replaces a leading ~, which a shell leaves where the value is quoted.
@@ -90,10 +96,14 @@ func readTimeout(text string) (time.Duration, error) {
 
 // readToken looks where Hugging Face's tools do; no token is fine.
 func (o *Options) readToken(home string) (string, error) {
-	if token := strings.TrimSpace(firstOf(o.Token, os.Getenv("HF_TOKEN"))); token != "" {
+	if token := strings.TrimSpace(cmp.Or(o.Token, os.Getenv("HF_TOKEN"))); token != "" {
 		return token, nil
 	}
-	data, err := os.ReadFile(firstOf(expand(os.Getenv("HF_TOKEN_PATH")), filepath.Join(home, "token")))
+	path := expand(os.Getenv("HF_TOKEN_PATH"))
+	if path == "" && home == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(cmp.Or(path, filepath.Join(home, "token")))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("token: %w", err)
 	}
@@ -102,13 +112,4 @@ func (o *Options) readToken(home string) (string, error) {
 
 func isTrue(text string) bool {
 	return slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(text))
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }

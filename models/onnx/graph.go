@@ -36,6 +36,15 @@ func N(n int) Dim { return Dim{Size: n} }
 // Sym is a dimension known by name only.
 func Sym(name string) Dim { return Dim{Name: name} }
 
+// Dims is a shape of dimensions known by name only.
+func Dims(names ...string) []Dim {
+	out := make([]Dim, len(names))
+	for i, n := range names {
+		out[i] = Sym(n)
+	}
+	return out
+}
+
 // Open is the shape of a value of which nothing is known.
 func Open() []Dim { return []Dim{{Name: "..."}} }
 

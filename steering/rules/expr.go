@@ -80,7 +80,7 @@ func (e *Expr) evidence(dst []Literal, want bool, holds func(Literal) bool) []Li
 		return e.X.evidence(dst, !want, holds)
 	case OpXor:
 		left, right := e.X.truths(holds), e.Y.truths(holds)
-		x := left.is && (right.not == want || right.is != want)
+		x := left.is && right.are(!want)
 		return e.Y.evidence(e.X.evidence(dst, x, holds), x != want, holds)
 	case OpAnd, OpOr, OpImplies:
 		x := want != (e.Op == OpImplies) // what X has to be for its part

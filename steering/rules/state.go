@@ -143,9 +143,15 @@ func (m *Machine) conclude(s *state, r *compiled) bool {
 func (s *state) note(r *compiled, concept int, denied bool) bool {
 	news := !s.derived.of(denied).Has(concept)
 	s.derived.of(denied).Add(concept)
-	if r.span == Token && s.phase != Both {
-		s.seen[planeBoth].of(denied).Add(concept)
-		s.seen[s.phase.plane()].of(denied).Add(concept)
+	if r.span == Any {
+		return news
+	}
+	s.seen[planeBoth].of(denied).Add(concept)
+	if s.phase != Answer {
+		s.seen[planePrompt].of(denied).Add(concept)
+	}
+	if s.phase != Prompt {
+		s.seen[planeAnswer].of(denied).Add(concept)
 	}
 	return news
 }
@@ -155,10 +161,6 @@ func (b *belief) of(denied bool) Set {
 		return b.denied
 	}
 	return b.held
-}
-
-func (p Phase) plane() plane {
-	return [...]plane{Both: planeBoth, Prompt: planePrompt, Answer: planeAnswer}[p]
 }
 
 // Step is one rule that fired.

@@ -25,7 +25,7 @@ func (v *generateVerb) batch(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("--in %s: %w", v.in, err)
 	}
-	m, err := v.model.open(path, v.err)
+	m, err := v.model.open(ctx, path, v.err)
 	if err != nil {
 		return err
 	}

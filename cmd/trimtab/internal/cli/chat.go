@@ -32,7 +32,7 @@ func (a *app) chat() *cobra.Command {
 		if err := cfg.Settings.Check(); err != nil {
 			return usageError{err}
 		}
-		m, err := model.open(path, a.err)
+		m, err := model.open(ctx, path, a.err)
 		if err != nil {
 			return err
 		}

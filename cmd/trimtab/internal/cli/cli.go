@@ -51,11 +51,12 @@ func (a *app) root() *cobra.Command {
 		Use:   "trimtab",
 		Short: "Run language models in process and steer them from within",
 		Long: "trimtab runs language models in process on ONNX Runtime, and reads and changes what happens inside while they generate.\n\n" +
-			"MODEL is a GGUF file.",
+			"MODEL is a GGUF file, a folder with config.json and safetensors, or the name of either on the Hugging Face Hub:\n" +
+			"org/name, org/name@revision, org/name:Q4_K_M. What is not in the cache is downloaded.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(a.chat(), a.generate(), a.trace(), a.encode(), a.tokenize(), a.template(), a.inspect(), a.bench(), a.version())
+	root.AddCommand(a.chat(), a.generate(), a.trace(), a.encode(), a.reason(), a.tokenize(), a.template(), a.inspect(), a.bench(), a.version())
 	return root
 }
 

@@ -62,7 +62,7 @@ func (v *generateVerb) run(ctx context.Context, c *cobra.Command, path string) (
 	if err != nil {
 		return err
 	}
-	m, err := v.model.open(path, v.err)
+	m, err := v.model.open(ctx, path, v.err)
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,12 @@ func (a *app) inspect() *cobra.Command {
 			"  trimtab inspect happy.gguf --json",
 		Args: cobra.ExactArgs(1),
 	}
-	c.RunE = a.verb(func(_ context.Context, _ *cobra.Command, args []string) error {
-		r, err := inspectFile(args[0])
+	c.RunE = a.verb(func(ctx context.Context, _ *cobra.Command, args []string) error {
+		path, err := resolve(ctx, args[0], a.err)
+		if err != nil {
+			return err
+		}
+		r, err := inspectFile(path)
 		if err != nil {
 			return err
 		}
@@ -54,10 +58,12 @@ func inspectFile(path string) (report, error) {
 	switch format {
 	case formatGGUF:
 		return inspectGGUF(path)
+	case formatFolder:
+		return inspectModel(path)
 	case formatSafetensors:
 		return inspectSafetensors(path)
 	}
-	return nil, fmt.Errorf("inspect %s: want a GGUF file or a safetensors file, found %s", path, format)
+	return nil, fmt.Errorf("inspect %s: want a GGUF file, a safetensors file or a model's folder, found %s", path, format)
 }
 
 func inspectGGUF(path string) (report, error) {

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/models/hub"
 	"github.com/trimtab/trimtab/runtime"
 )
 
@@ -42,9 +44,20 @@ func (m *modelFlags) settings() (runtime.Config, error) {
 	return config, nil
 }
 
+// resolve returns the path of a model that is given as one or by its name on the Hub, which may take a download.
+func resolve(ctx context.Context, name string, errs io.Writer) (string, error) {
+	ctx, stop := untilInterrupted(ctx)
+	defer stop()
+	return hub.Resolve(ctx, name, hub.Options{Progress: counting(errs, "downloading", progressbar.OptionShowBytes(true))})
+}
+
 // open loads the model, with a bar on the terminal where that takes long.
-func (m *modelFlags) open(path string, errs io.Writer) (*runtime.Model, error) {
+func (m *modelFlags) open(ctx context.Context, name string, errs io.Writer) (*runtime.Model, error) {
 	config, err := m.settings()
+	if err != nil {
+		return nil, err
+	}
+	path, err := resolve(ctx, name, errs)
 	if err != nil {
 		return nil, err
 	}

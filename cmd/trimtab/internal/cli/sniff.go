@@ -18,6 +18,7 @@ type format string
 const (
 	formatGGUF        format = "GGUF"
 	formatSafetensors format = "safetensors"
+	formatFolder      format = "a folder"
 )
 
 // signatures are the first bytes of files that people have beside models.
@@ -50,7 +51,7 @@ func sniff(path string) (format, error) {
 		return "", fmt.Errorf("inspect: %w", err)
 	}
 	if info.IsDir() {
-		return "a folder", nil
+		return formatFolder, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {

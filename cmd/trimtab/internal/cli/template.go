@@ -18,8 +18,8 @@ func (a *app) template() *cobra.Command {
 		Short:   "Print a conversation as the model's chat template renders it",
 		Example: `  echo '[{"role":"user","content":"Hello"}]' | trimtab template model.gguf --messages -`,
 		Args:    cobra.ExactArgs(1),
-		RunE: a.verb(func(_ context.Context, _ *cobra.Command, args []string) error {
-			return a.runTemplate(args[0], messages, !bare)
+		RunE: a.verb(func(ctx context.Context, _ *cobra.Command, args []string) error {
+			return a.runTemplate(ctx, args[0], messages, !bare)
 		}),
 	}
 	c.Flags().StringVar(&messages, "messages", "", "JSON file of messages; - is standard input")
@@ -28,7 +28,11 @@ func (a *app) template() *cobra.Command {
 	return c
 }
 
-func (a *app) runTemplate(path, file string, generation bool) (err error) {
+func (a *app) runTemplate(ctx context.Context, name, file string, generation bool) (err error) {
+	path, err := resolve(ctx, name, a.err)
+	if err != nil {
+		return err
+	}
 	m, err := models.Open(path)
 	if err != nil {
 		return err

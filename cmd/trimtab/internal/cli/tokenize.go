@@ -21,13 +21,17 @@ func (a *app) tokenize() *cobra.Command {
 			"Special tokens in a text are parsed; nothing is added.",
 		Example: `  echo '{"text":"Hello"}' | trimtab tokenize model.gguf`,
 		Args:    cobra.ExactArgs(1),
-		RunE: a.verb(func(_ context.Context, _ *cobra.Command, args []string) error {
-			return a.runTokenize(args[0])
+		RunE: a.verb(func(ctx context.Context, _ *cobra.Command, args []string) error {
+			return a.runTokenize(ctx, args[0])
 		}),
 	}
 }
 
-func (a *app) runTokenize(path string) (err error) {
+func (a *app) runTokenize(ctx context.Context, name string) (err error) {
+	path, err := resolve(ctx, name, a.err)
+	if err != nil {
+		return err
+	}
 	m, err := models.Open(path)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func (v *traceVerb) run(ctx context.Context, c *cobra.Command, path string) (err
 	if err != nil {
 		return err
 	}
-	m, err := v.model.open(path, v.err)
+	m, err := v.model.open(ctx, path, v.err)
 	if err != nil {
 		return err
 	}

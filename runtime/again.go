@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import "github.com/trimtab/trimtab/hooks"
+
+// In a graph without a cache each pass runs the whole sequence: the tokens of earlier passes run again in front of the new ones. Edits act on their rows as
+// they did before; a tap that may write is called once for each of the earlier passes, so that what it does is done again; a tap that only reads sees new rows only.
+
+// runAgain lists the rows of earlier passes.
+func (p *pass) runAgain() {
+	s := p.session
+	for i, t := range s.past[:p.feed.before] {
+		p.rows = append(p.rows, hooks.Row{Position: i, Phase: t.phase(), Special: s.model.special(t.id)})
+	}
+}
+
+func (t *pastToken) phase() hooks.Phase {
+	if t.generated {
+		return hooks.Decode
+	}
+	return hooks.Prefill
+}
+
+// actsAgain tells whether a tap has something to do again.
+func (p *pass) actsAgain(t *tapState) bool {
+	if p.feed.before == 0 || t.tap.ReadOnly || p.feed.rowsOf(t.tap.Site) <= p.feed.tokens {
+		return false
+	}
+	for _, r := range p.rows[:p.feed.before] {
+		if t.tap.Where.Selects(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// show calls a tap with the rows of the pass, which are the last of data.
+func (p *pass) show(t *tapState, data []float32) error {
+	a := &t.activation
+	skipped := len(data) - len(t.rows)*a.Width
+	if p.actsAgain(t) {
+		if err := p.repeat(t, data[:skipped]); err != nil {
+			return err
+		}
+	}
+	if !t.open {
+		return nil
+	}
+	a.Data = data[skipped:]
+	return t.tap.Func(a)
+}
+
+// repeat calls a tap for each earlier pass.
+func (p *pass) repeat(t *tapState, data []float32) error {
+	past := p.session.past[:p.feed.before]
+	for from := 0; from < len(past); {
+		to := from + 1
+		for to < len(past) && !past[to].began {
+			to++
+		}
+		a := hooks.Activation{
+			Site: t.tap.Site, Phase: past[from].phase(), First: from, Width: t.activation.Width,
+			Data: data[from*t.activation.Width : to*t.activation.Width],
+		}
+		on := false
+		for i, r := range p.rows[from:to] {
+			a.Tokens, a.Rows = append(a.Tokens, past[from+i].id), append(a.Rows, t.tap.Where.Selects(r))
+			on = on || a.Rows[i]
+		}
+		if on {
+			if err := t.tap.Func(&a); err != nil {
+				return err
+			}
+		}
+		from = to
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"errors"
+
+	"github.com/trimtab/trimtab/cgo/ort"
+	"github.com/trimtab/trimtab/models/decoder"
+)
+
+// network is what differs between a graph that the project writes itself and one that came as an export. All methods but build and close are called
+// with the session locked.
+type network interface {
+	// build makes the graph for a program ready.
+	build(p *program) (*variant, error)
+	// reserve makes room in the session's cache for n tokens in all, at most the model's context.
+	reserve(s *Session, n int) error
+	// chunk returns how many of n tokens that wait the next pass takes.
+	chunk(s *Session, n int) int
+	// fits tells whether a feed made earlier can run the session's next pass, where it has as many tokens.
+	fits(s *Session, f *feed) bool
+	// bind names the memory of a new feed, apart from that of taps and edits.
+	bind(s *Session, b *feedBuilder)
+	// prepare writes what the pass reads beside its tokens.
+	prepare(s *Session, f *feed) error
+	// finish takes over what a pass that succeeded has left.
+	finish(s *Session, f *feed)
+	// kept returns how many of the first n tokens in the cache can stay when the others go.
+	kept(s *Session, n int) int
+	close()
+}
+
+// ownNetwork is a graph of the project's own, over tensors of the model's file.
+type ownNetwork struct{ *Model }
+
+func (m ownNetwork) chunk(_ *Session, n int) int { return min(m.config.Chunk, n) }
+func (ownNetwork) fits(*Session, *feed) bool     { return true }
+func (ownNetwork) finish(*Session, *feed)        {}
+func (ownNetwork) kept(_ *Session, n int) int    { return n }
+
+func (m ownNetwork) close() {
+	m.store.close()
+	m.rope.close()
+}
+
+func (m ownNetwork) bind(s *Session, b *feedBuilder) {
+	f, d := b.feed, &m.file.Description
+	b.open(s.variant.session)
+	f.ids = ort.Int64s(b.input(decoder.InputIDs, ort.Int64, 1, f.tokens))
+	rows := ort.Int64s(b.input(decoder.InputRows, ort.Int64, f.rows))
+	for i := range rows {
+		rows[i] = int64(f.tokens - f.rows + i)
+	}
+	f.last = ort.Int32s(b.input(decoder.InputLast, ort.Int32, 1))
+	f.total = ort.Int32s(b.input(decoder.InputTotal, ort.Int32))
+	f.logits = ort.Floats(b.output(decoder.OutLogits, ort.Float32, 1, f.rows, d.Vocab))
+	for i := range d.Layers {
+		if b.err == nil {
+			b.err = errors.Join(b.err, s.cache.bind(f.binding, i))
+		}
+	}
+	if d.Rope.Dims > 0 {
+		b.share(decoder.InputCos, s.rope.values[0])
+		b.share(decoder.InputSin, s.rope.values[1])
+	}
+}
+
+func (ownNetwork) prepare(s *Session, f *feed) error {
+	total := len(s.past) + f.tokens
+	f.last[0], f.total[0] = int32(total-1), int32(total)
+	return nil
+}
+
+func (m ownNetwork) reserve(s *Session, n int) error {
+	if s.cache != nil && n <= s.cache.capacity {
+		return nil
+	}
+	c, err := newCache(&m.file.Description, m.kv, n, m.config.Context)
+	if err != nil {
+		return err
+	}
+	if m.file.Rope.Dims > 0 {
+		if s.rope, err = m.rope.upTo(c.capacity); err != nil {
+			c.close()
+			return err
+		}
+	}
+	if s.cache != nil {
+		c.copyFrom(s.cache, len(s.past))
+	}
+	s.dropFeeds()
+	s.cache.close()
+	s.cache = c
+	return nil
+}
+
+// newNetwork chooses by how the model came.
+func (m *Model) newNetwork() (network, error) {
+	if m.file.Export != nil {
+		return newExportNetwork(m)
+	}
+	return ownNetwork{m}, nil
+}
