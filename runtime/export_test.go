@@ -102,6 +102,8 @@ func TestExportsMatchTransformers(t *testing.T) {
 	}
 }
 
-var _ = errors.Is
-var _ = math.Abs
-var _ = slices.Equal[[]int]
+var (
+	_ = errors.Is
+	_ = math.Abs
+	_ = slices.Equal[[]int]
+)

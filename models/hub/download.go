@@ -115,7 +115,7 @@ func (r *resolver) checkSpace(files []remote) error {
 	if err := os.MkdirAll(filepath.Join(r.dir, "blobs"), 0o777); err != nil {
 		return err
 	}
-	if free := freeSpace(r.dir); free > 0 && free < 0 {
+	if free := freeSpace(r.dir); free >= 0 && free < need {
 		return &SpaceError{Cache: r.cache, Need: need, Free: free}
 	}
 	return nil
@@ -200,6 +200,7 @@ func (r *resolver) full(err error, f remote, p *partial) error {
 // fill appends what is missing, in as many requests as it takes.
 func (r *resolver) fill(ctx context.Context, p *partial, f remote) error {
 	r.advance(p.size)
+	best := p.size // beginning again is no progress
 	return r.retry(ctx, func() (bool, error) {
 		if f.size >= 0 && p.size > f.size {
 			if err := r.restart(p); err != nil {
@@ -209,9 +210,10 @@ func (r *resolver) fill(ctx context.Context, p *partial, f remote) error {
 		if p.size == f.size {
 			return true, nil
 		}
-		before := p.size
 		err := r.transfer(ctx, p, f)
-		return p.size > before, err
+		progress := p.size > best
+		best = max(best, p.size)
+		return progress, err
 	})
 }
 

@@ -275,6 +275,22 @@ func TestOtherRange(t *testing.T) {
 	}
 }
 
+// TestPromiseTooLarge ends, although the server has an answer to every request.
+func TestPromiseTooLarge(t *testing.T) {
+	s := newServer(t, ggufs())
+	s.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead {
+			w.Header().Set("X-Linked-Etag", s.etag("model-Q4_K_S.gguf"))
+			w.Header().Set("X-Linked-Size", "2001")
+		}
+		return r.Method == http.MethodHead
+	}
+	path, err := Resolve(t.Context(), testRepo+":Q4_K_S", Options{pause: time.Millisecond})
+	if n := count(s.requests, "GET /model-Q4_K_S.gguf"); err == nil || n > attempts {
+		t.Errorf("path %q, error %v after %d requests, want an error after at most %d", path, err, n, attempts)
+	}
+}
+
 func TestFullDisk(t *testing.T) {
 	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -593,9 +609,11 @@ func TestSettings(t *testing.T) {
 		{"XDG_CACHE_HOME", map[string]string{"XDG_CACHE_HOME": dir}, Options{pause: time.Millisecond}, settings{cache: filepath.Join(dir, "huggingface", "hub"), endpoint: defaultEndpoint, timeout: defaultTimeout, pause: time.Millisecond}, ""},
 		{"HF_HOME", map[string]string{"XDG_CACHE_HOME": dir, "HF_HOME": "~/hf"}, Options{pause: time.Millisecond}, settings{cache: filepath.Join(hf, "hub"), endpoint: defaultEndpoint, timeout: defaultTimeout, pause: time.Millisecond, token: "of home"}, ""},
 		{
-			"all", map[string]string{"HF_HUB_CACHE": "c", "HF_HOME": hf, "HF_TOKEN_PATH": tokenFile, "HF_ENDPOINT": "http://x:1/y//", "HF_HUB_OFFLINE": "Yes", "HF_HUB_DOWNLOAD_TIMEOUT": "3"},
+			"all",
+			map[string]string{"HF_HUB_CACHE": "c", "HF_HOME": hf, "HF_TOKEN_PATH": tokenFile, "HF_ENDPOINT": "http://x:1/y//", "HF_HUB_OFFLINE": "Yes", "HF_HUB_DOWNLOAD_TIMEOUT": "3"},
 			Options{pause: time.Millisecond},
-			settings{cache: "c", endpoint: "http://x:1/y", timeout: 3 * time.Second, pause: time.Millisecond, token: "of file", offline: true}, "",
+			settings{cache: "c", endpoint: "http://x:1/y", timeout: 3 * time.Second, pause: time.Millisecond, token: "of file", offline: true},
+			"",
 		},
 		{"HF_TOKEN", map[string]string{"HF_HOME": hf, "HF_TOKEN": "t\r\n"}, Options{pause: time.Millisecond, Cache: "o"}, settings{cache: "o", endpoint: defaultEndpoint, timeout: defaultTimeout, pause: time.Millisecond, token: "t"}, ""},
 		{"bad endpoint", map[string]string{"HF_ENDPOINT": "ftp://x"}, Options{pause: time.Millisecond}, settings{}, "HF_ENDPOINT: want an address"},

@@ -25,6 +25,7 @@ type CycleError struct {
 }
 
 func (e *CycleError) Error() string {
-	return fmt.Sprintf("rules: cycle through negation: %q depends on its own absence by the rules %s: want a rule that negates a concept to conclude nothing the concept depends on (or an open world)",
-		e.Negated, strings.Join(e.Rules, ", "))
+	const format = "rules: cycle through negation: %q depends on its own absence by the rules %s: " +
+		"want a rule that negates a concept to conclude nothing the concept depends on (or an open world)"
+	return fmt.Sprintf(format, e.Negated, strings.Join(e.Rules, ", "))
 }

@@ -210,6 +210,103 @@ func TestInferRecordsWhy(t *testing.T) {
 	}
 }
 
+// TestComposedTexts closes the concepts that the reference readers detect in texts of two sentences under the reference's rules.
+func TestComposedTexts(t *testing.T) {
+	var file struct {
+		Rules    []struct{ Body, Head string }
+		Composed []struct{ Detected, Closure []string }
+	}
+	readJSON(t, fixture.Path(t, "fixtures-dictionaries/concepts/concepts.json"), &file)
+	var src strings.Builder
+	for _, r := range file.Rules {
+		// The reference's bodies bind as this language's do; one of them says animals or cooking.
+		fmt.Fprintf(&src, "%s -> %s\n", r.Body, r.Head)
+	}
+	m := compile(t, src.String(), Closed)
+	for _, c := range file.Composed {
+		var facts []Literal
+		for _, d := range c.Detected {
+			facts = append(facts, Is(d))
+		}
+		res := m.Infer(facts...)
+		got := slices.Clone(c.Detected)
+		for _, l := range res.Derived() {
+			got = append(got, l.Name)
+		}
+		if slices.Sort(got); !slices.Equal(got, c.Closure) {
+			t.Errorf("closure of %v = %v, want %v", c.Detected, got, c.Closure)
+		}
+	}
+	if len(file.Composed) == 0 {
+		t.Error("no texts")
+	}
+}
+
+// TestLargeConditions goes beyond one word of concepts and beyond what a stack in operand order could hold.
+func TestLargeConditions(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	names := make([]string, 200)
+	for i := range names {
+		names[i] = fmt.Sprintf("c%d", i)
+	}
+	pick := func() *Expr { return atom(names[r.IntN(len(names))]) }
+	op := func() Op { return OpImplies + Op(r.IntN(4)) }
+	right, left, balanced := pick(), pick(), []*Expr{}
+	for range 190 {
+		right = &Expr{Op: op(), X: pick(), Y: right}
+		left = &Expr{Op: op(), X: left, Y: pick()}
+	}
+	for range 1024 {
+		balanced = append(balanced, pick())
+	}
+	for len(balanced) > 1 {
+		balanced = append(balanced[2:], &Expr{Op: op(), X: balanced[0], Y: balanced[1]})
+	}
+	p := &Program{}
+	for i, e := range []*Expr{right, left, balanced[0]} {
+		p.Rules = append(p.Rules, Rule{Body: e, Heads: []Literal{Is(fmt.Sprintf("h%d", i))}})
+	}
+	sameAgain(t, p)
+	for range 50 {
+		facts := map[Literal]bool{}
+		for _, n := range names {
+			if k := r.IntN(3); k > 0 {
+				facts[Literal{n, k == 2}] = true
+			}
+		}
+		given := slices.Collect(maps.Keys(facts))
+		for _, world := range []World{Closed, Open} {
+			m, err := p.Compile(world)
+			if err != nil {
+				t.Fatal(err)
+			}
+			known := maps.Clone(facts)
+			brute(p, world, known)
+			compareBrute(t, p, m, given, known)
+		}
+	}
+}
+
+// TestChains follows 300 rules in the worst order, each negating what no rule concludes.
+func TestChains(t *testing.T) {
+	var src strings.Builder
+	const n = 300
+	for i := n; i > 0; i-- {
+		fmt.Fprintf(&src, "c%d and not z%d -> c%d\n", i-1, i, i)
+	}
+	for _, world := range []World{Closed, Open} {
+		m := compile(t, src.String(), world)
+		facts := []Literal{Is("c0")}
+		for i := range n {
+			facts = append(facts, Not(fmt.Sprintf("z%d", i+1)))
+		}
+		steps := m.Infer(facts...).Steps
+		if len(steps) != n || steps[n-1].Round != n || m.strata[0].loops {
+			t.Errorf("%s world: %d steps, loops %v", world, len(steps), m.strata[0].loops)
+		}
+	}
+}
+
 func TestValuesAndConflicts(t *testing.T) {
 	src := "a -> not b\nc -> b"
 	for _, tc := range []struct {

@@ -6,7 +6,8 @@ import "fmt"
 
 // Limits of a source: what a person writes is far below, and what is above would only cost time and stack.
 const (
-	maxSource  = 1 << 20
+	maxSource  = 256 << 10
+	maxRules   = 4096
 	maxNesting = 200
 	maxNames   = 4096 // in one condition
 )
@@ -14,7 +15,7 @@ const (
 // Parse reads a program by the grammar in the package comment. What it refuses it refuses with a *ParseError.
 func Parse(src string) (*Program, error) {
 	if len(src) > maxSource {
-		return nil, &ParseError{Line: 1, Column: 1, Want: "at most 1 MiB of text", Found: fmt.Sprintf("%d bytes", len(src))}
+		return nil, &ParseError{Line: 1, Column: 1, Want: "at most 256 KiB of text", Found: fmt.Sprintf("%d bytes", len(src))}
 	}
 	tokens, err := lex(src)
 	if err != nil {
@@ -82,6 +83,9 @@ func (p *parser) statement(out *Program) error {
 	}
 	if p.is("world") {
 		return p.worldLine(out)
+	}
+	if len(out.Rules) == maxRules {
+		return p.fault(fmt.Sprintf("at most %d rules", maxRules))
 	}
 	r := Rule{Line: p.peek().line, Column: p.peek().column}
 	for _, step := range []func(*Rule) error{p.ruleName, p.body, p.effects, p.options} {

@@ -143,6 +143,8 @@ func TestParseErrorsHaveAPlace(t *testing.T) {
 		{"not UTF-8", "a\xff", 1, 1, "UTF-8"},
 		{"too deep", strings.Repeat("(", 300) + "a", 1, 201, "at most 200 levels"},
 		{"too wide", strings.Repeat("a or ", 5000) + "a -> b", 1, 5*4096 + 1, "at most 4096 names"},
+		{"too many rules", strings.Repeat("a -> b\n", 4097), 4097, 1, "at most 4096 rules"},
+		{"too long", strings.Repeat("# comment\n", 30000), 1, 1, "at most 256 KiB"},
 		{"bare minus", "a -> add \"f\" *-", 1, 15, `found "-"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -120,6 +120,7 @@ func negated(e *Expr) *Expr {
 // base is what the released parser makes of the rules.
 type base struct {
 	rules []baseRule
+	keys  map[string]bool
 	heads map[string][]int // rules by each part of their conclusion
 }
 
@@ -134,7 +135,7 @@ type baseRule struct {
 // newBase parses the rules. One that names x stands for as many rules as there are subjects: names in title case in the other rules. The released code
 // takes the subjects in the order of a set, which changes from run to run; here they are sorted. A rule that parses as an earlier one is dropped.
 func newBase(rules []ReleasedRule) *base {
-	b := &base{heads: map[string][]int{}}
+	b := &base{keys: map[string]bool{}, heads: map[string][]int{}}
 	subjects := map[string]bool{}
 	for i, r := range rules {
 		if !slices.Contains(r.Tokens, "x") {
@@ -167,9 +168,10 @@ func newBase(rules []ReleasedRule) *base {
 
 func (b *base) add(r baseRule) {
 	r.key = r.parsed.key()
-	if slices.ContainsFunc(b.rules, func(old baseRule) bool { return old.key == r.key }) {
+	if b.keys[r.key] {
 		return
 	}
+	b.keys[r.key] = true
 	b.rules = append(b.rules, r)
 	if r.parsed.Op == OpImplies {
 		b.addHead(r.parsed.Y, len(b.rules)-1)

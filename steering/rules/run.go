@@ -30,8 +30,8 @@ func (r *Run) Reset() {
 	r.s.phase, r.s.answer = Both, false
 }
 
-// Step takes the concepts detected at the next token, held and denied (which may be nil), and draws all conclusions. The sets come from the machine's NewSet and are only read. A phase of
-// Both makes every rule due and counts as a token of both phases.
+// Step takes the concepts detected at the next token, held and denied (which may be nil), and draws all conclusions. The sets come from the machine's
+// NewSet and are only read. A phase of Both makes every rule due and counts as a token of both phases.
 func (r *Run) Step(phase Phase, held, denied Set) {
 	s := r.s
 	s.phase = phase

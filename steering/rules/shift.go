@@ -27,8 +27,8 @@ type Float interface{ ~float32 | ~float64 }
 // shortest is the least length that anything is divided by, as in the released code.
 const shortest = 1e-8
 
-// Shift sets dst = factor·‖h‖·s/‖s‖ with s the combination of the weights times rows/‖rows‖: what is to be added to h. All norms are p-norms. dst, h and
-// every row are equally long and there is a weight for each row, else it panics; dst is not h. It does not allocate.
+// Shift sets dst = factor·‖h‖·s/‖s‖ with s the combination of the weights times rows/‖rows‖: what is to be added to h. All norms are p-norms. dst, h
+// and every row are equally long and there is a weight for each row, else it panics; dst is not h. It does not allocate.
 func Shift[F Float](dst, h []F, rows [][]F, weights []float64, steer Steer) {
 	if len(dst) != len(h) || len(rows) != len(weights) {
 		panic("rules: shift: lengths differ")

@@ -10,172 +10,144 @@ type stratum struct {
 	loops bool  // one pass may not do
 }
 
-// edge says that rule concludes concept to and reads concept from, which it negates or not.
-type edge struct {
-	from, to, rule int
-	negated        bool
+// read is a concept in a rule's condition. It is negated where its absence helps the rule and a rule concludes it; in the open world nothing is, for
+// there denials grow like everything else.
+type read struct {
+	concept int
+	negated bool
 }
 
-// stratify orders the rules. Only negation of what can be concluded counts, and in the open world none does: there denials grow like everything else.
+// levels numbers rules and concepts so that a rule is above what it negates and not below what it reads, and a concept not below the rules that conclude
+// it. The pointers say which neighbour raised each last.
+type levels struct {
+	m                 *Machine
+	reads             [][]read
+	rule, concept     []int
+	ruleBy, conceptBy []int // a place in reads, and a rule
+}
+
+// stratify orders the rules, or refuses with a *CycleError.
 func (m *Machine) stratify() ([]stratum, error) {
-	edges := m.edges()
-	level := make([]int, len(m.names))
-	for changed, rounds := true, 0; changed; rounds++ {
-		changed = false
-		for _, e := range edges {
-			need := level[e.from]
-			if e.negated {
-				need++
-			}
-			if level[e.to] < need {
-				level[e.to], changed = need, true
-			}
+	l := &levels{
+		m: m, reads: m.allReads(), rule: make([]int, len(m.rules)), ruleBy: make([]int, len(m.rules)),
+		concept: make([]int, len(m.names)), conceptBy: make([]int, len(m.names)),
+	}
+	for rounds := 0; ; rounds++ {
+		raised := l.raise()
+		if raised < 0 {
+			break
 		}
-		if rounds > len(m.names) {
-			return nil, m.cycle(edges)
+		if rounds > len(m.rules) { // longer than any way that passes no rule twice
+			return nil, l.cycle(raised)
 		}
 	}
-	var out []stratum
-	concluded := m.concluded()
-	for i := range m.rules {
-		at := m.level(i, level, concluded)
+	out := make([]stratum, 0, 4)
+	for i, at := range l.rule {
 		for len(out) <= at {
 			out = append(out, stratum{})
 		}
 		out[at].rules = append(out[at].rules, i)
 	}
 	for i := range out {
-		m.order(&out[i])
+		l.order(&out[i])
 	}
 	return out, nil
 }
 
-// reads calls visit for each concept in a rule's condition; negated is meant as in edges.
-func (m *Machine) reads(rule int, concluded Set, visit func(concept int, negated bool)) {
-	m.program.Rules[rule].Body.atoms(true, false, func(name string, positive, negative bool) {
-		c := m.index[name]
-		negated := negative && m.world == Closed && concluded.Has(c)
-		if positive || !negated {
-			visit(c, false)
-		}
-		if negated {
-			visit(c, true)
-		}
-	})
-}
-
-func (m *Machine) concluded() Set {
-	out := m.NewSet()
+func (m *Machine) allReads() [][]read {
+	concluded := m.NewSet()
 	for i := range m.rules {
 		for _, h := range m.rules[i].affirms {
-			out.Add(int(h))
+			concluded.Add(int(h))
 		}
 	}
-	return out
-}
-
-func (m *Machine) edges() []edge {
-	var out []edge
-	concluded := m.concluded()
+	out := make([][]read, len(m.rules))
 	for i := range m.rules {
-		m.reads(i, concluded, func(c int, negated bool) {
-			for _, h := range m.rules[i].affirms {
-				out = append(out, edge{c, int(h), i, negated})
+		once := map[read]bool{}
+		m.program.Rules[i].Body.atoms(true, false, func(name string, positive, negative bool) {
+			c := m.index[name]
+			negative = negative && m.world == Closed && concluded.Has(c)
+			for _, r := range []read{{c, negative}, {c, negative && !positive}} {
+				if !once[r] {
+					once[r] = true
+					out[i] = append(out[i], r)
+				}
 			}
 		})
 	}
 	return out
 }
 
-// level is the stratum in which all that rule i reads is decided.
-func (m *Machine) level(i int, level []int, concluded Set) int {
-	at := 0
-	m.reads(i, concluded, func(c int, negated bool) {
-		need := level[c]
-		if negated {
-			need++
+// raise lifts what is too low, and returns a rule that it lifted or -1.
+func (l *levels) raise() int {
+	raised := -1
+	for i, reads := range l.reads {
+		for j, r := range reads {
+			need := l.concept[r.concept]
+			if r.negated {
+				need++
+			}
+			if l.rule[i] < need {
+				l.rule[i], l.ruleBy[i], raised = need, j, i
+			}
 		}
-		at = max(at, need)
-	})
-	return at
+		for _, h := range l.m.rules[i].affirms {
+			if l.concept[h] < l.rule[i] {
+				l.concept[h], l.conceptBy[h] = l.rule[i], i
+			}
+		}
+	}
+	return raised
+}
+
+// cycle walks back from a rule that rises without end until it is on the cycle that lifts it, and names the rules there from a negation on.
+func (l *levels) cycle(rule int) error {
+	before := func(rule int) int { return l.conceptBy[l.reads[rule][l.ruleBy[rule]].concept] }
+	for range l.rule {
+		rule = before(rule)
+	}
+	around := []int{rule}
+	for r := before(rule); r != rule; r = before(r) {
+		around = append(around, r)
+	}
+	slices.Reverse(around)
+	first := slices.IndexFunc(around, func(r int) bool { return l.reads[r][l.ruleBy[r]].negated })
+	around = slices.Concat(around[max(first, 0):], around[:max(first, 0)])
+	err := &CycleError{Negated: l.m.names[l.reads[around[0]][l.ruleBy[around[0]]].concept]}
+	for _, r := range around {
+		err.Rules = append(err.Rules, l.m.program.Title(r))
+	}
+	return err
 }
 
 // order puts a rule behind those of its stratum that conclude what it reads.
-func (m *Machine) order(s *stratum) {
-	waiting := make([]int, len(m.names)) // rules not yet placed that conclude a concept
+func (l *levels) order(s *stratum) {
+	waiting := make([]int, len(l.concept)) // rules not yet placed that conclude a concept
 	touch := func(rule, by int) {
-		for _, h := range slices.Concat(m.rules[rule].affirms, m.rules[rule].denies) {
+		for _, h := range slices.Concat(l.m.rules[rule].affirms, l.m.rules[rule].denies) {
 			waiting[h] += by
 		}
 	}
 	for _, r := range s.rules {
 		touch(r, 1)
 	}
-	ready := func(rule int) bool {
-		free := true
-		m.reads(rule, nil, func(c int, _ bool) { free = free && waiting[c] == 0 })
-		return free
-	}
+	blocked := func(r read) bool { return waiting[r.concept] > 0 }
 	left, placed := s.rules, make([]int, 0, len(s.rules))
 	for len(left) > 0 {
-		var blocked []int
+		var later []int
 		for _, r := range left {
-			if !ready(r) {
-				blocked = append(blocked, r)
+			if slices.ContainsFunc(l.reads[r], blocked) {
+				later = append(later, r)
 				continue
 			}
 			touch(r, -1)
 			placed = append(placed, r)
 		}
-		if len(blocked) == len(left) {
+		if len(later) == len(left) {
 			s.loops = true
-			placed, blocked = append(placed, blocked...), nil
+			placed, later = append(placed, later...), nil
 		}
-		left = blocked
+		left = later
 	}
 	s.rules = placed
-}
-
-// cycle finds a negated edge that lies on a cycle, and the shortest way back.
-func (m *Machine) cycle(edges []edge) error {
-	for _, e := range edges {
-		if !e.negated {
-			continue
-		}
-		if way, found := m.way(edges, e.to, e.from); found {
-			err := &CycleError{Negated: m.names[e.from]}
-			for _, r := range append([]int{e.rule}, way...) {
-				if title := m.program.Title(r); !slices.Contains(err.Rules, title) {
-					err.Rules = append(err.Rules, title)
-				}
-			}
-			return err
-		}
-	}
-	return &CycleError{} // unreachable: levels only grow without end on such a cycle
-}
-
-// way returns the rules that lead from one concept to another, by breadth first.
-func (m *Machine) way(edges []edge, from, to int) ([]int, bool) {
-	came := map[int]edge{}
-	seen := m.NewSet()
-	seen.Add(from)
-	for queue := []int{from}; len(queue) > 0 && !seen.Has(to); queue = queue[1:] {
-		for _, e := range edges {
-			if e.from == queue[0] && !seen.Has(e.to) {
-				seen.Add(e.to)
-				came[e.to] = e
-				queue = append(queue, e.to)
-			}
-		}
-	}
-	if !seen.Has(to) {
-		return nil, false
-	}
-	var out []int
-	for c := to; c != from; c = came[c].from {
-		out = append(out, came[c].rule)
-	}
-	slices.Reverse(out)
-	return out, true
 }

@@ -104,8 +104,8 @@ func TestErrorsAreOneLineWithAStatus(t *testing.T) {
 		{"absent model", []string{"generate", "absent.gguf", "--prompt", "a"}, 1, "absent.gguf"},
 		{"no GGUF", []string{"tokenize", notModel}, 1, "notes.txt"},
 		{"inspect of text", []string{"inspect", notModel}, 1, "found text"},
-		{"inspect of a folder", []string{"inspect", "."}, 1, "found a folder"},
-		{"inspect of nothing", []string{"inspect", "absent"}, 1, "inspect: "},
+		{"inspect of a folder", []string{"inspect", "."}, 1, "config.json"},
+		{"inspect of nothing", []string{"inspect", "absent"}, 1, "absent: no such file or folder"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := run("", tc.args...)

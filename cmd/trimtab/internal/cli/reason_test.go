@@ -23,8 +23,11 @@ func TestReason(t *testing.T) {
 	}{
 		{"chain", reasonRules, []string{"--facts", "weapon"}, "danger: weapon, not police -> unsafe\n#3: unsafe -> alarm, suppress weapon *0.5\n"},
 		{"open world", reasonRules, []string{"--facts", "weapon", "--world", "open"}, ""},
-		{"open world, denied", reasonRules, []string{"--facts", "weapon, !police", "--world", "open"},
-			"danger: weapon, not police -> unsafe\n#3: unsafe -> alarm, suppress weapon *0.5\n"},
+		{
+			"open world, denied", reasonRules,
+			[]string{"--facts", "weapon, !police", "--world", "open"},
+			"danger: weapon, not police -> unsafe\n#3: unsafe -> alarm, suppress weapon *0.5\n",
+		},
 		{"the file's world", "world open\n" + reasonRules, []string{"--facts", "weapon"}, ""},
 		{"conflict", reasonRules, []string{"--facts", "weapon,police"}, "home: police -> not weapon\nconflict: \"weapon\" is both affirmed and denied\n"},
 		{"no facts", "true -> a", nil, "#1: -> a\n"},
@@ -34,8 +37,11 @@ func TestReason(t *testing.T) {
 		{"legacy out of order", "a and b -> c", []string{"--facts", "b,a", "--mode", "legacy"}, ""},
 		{"simple", "a and b -> c\na -> d", []string{"--facts", "b,a", "--mode", "simple"}, "#1: -> c\n"},
 		{"complex", "Max -> a\nlast: a -> b\nb -> c", []string{"--facts", "Max,is,b", "--mode", "complex"}, "last: -> b\n"},
-		{"open-world", "Max -> a\na -> not b\n\"false\" -> \"Answer: False\"", []string{"--facts", "Max,is,b", "--mode", "open-world"},
-			"#3: -> \"Answer: False\"\nanswer: false\n"},
+		{
+			"open-world", "Max -> a\na -> not b\n\"false\" -> \"Answer: False\"",
+			[]string{"--facts", "Max,is,b", "--mode", "open-world"},
+			"#3: -> \"Answer: False\"\nanswer: false\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			args := append([]string{"reason", file(t, "rules.txt", tc.rules)}, tc.args...)
