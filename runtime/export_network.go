@@ -22,6 +22,7 @@ type exportNetwork struct {
 	mu     sync.Mutex
 	values map[string]*ort.Value // weights that variants share
 	memory [][]byte              // of weights that had to be turned
+	packs  *ort.Packs            // where the graph has operators that are slow without; nil otherwise
 }
 
 func newExportNetwork(m *Model) (network, error) {
@@ -31,7 +32,13 @@ func newExportNetwork(m *Model) (network, error) {
 	if m.file.Vocab < 1 {
 		return nil, fmt.Errorf("runtime: export: the number of tokens in the vocabulary is not known: want it in config.json or in the shape of the logits")
 	}
-	return &exportNetwork{Model: m, from: m.file.Export, values: map[string]*ort.Value{}}, nil
+	x := &exportNetwork{Model: m, from: m.file.Export, values: map[string]*ort.Value{}}
+	if !x.from.Packs() {
+		return x, nil
+	}
+	var err error
+	x.packs, err = ort.NewPacks()
+	return x, err
 }
 
 // build makes one session of each of the export's graphs.
@@ -68,7 +75,7 @@ func (x *exportNetwork) session(g *export.Graph, p *program) (*ort.Session, erro
 		return nil, err
 	}
 	return ort.NewSession(built.Marshal(), ort.Options{
-		Threads: x.config.Threads, Initializers: values, Folder: filepath.Dir(x.from.Real), Profile: x.config.Profile,
+		Threads: x.config.Threads, Initializers: values, Folder: filepath.Dir(x.from.Real), Profile: x.config.Profile, Packs: x.packs,
 	})
 }
 
@@ -152,6 +159,7 @@ func (x *exportNetwork) close() {
 	for _, m := range x.memory {
 		ort.Free(m)
 	}
+	x.packs.Close()
 	x.values, x.memory = nil, nil
 }
 

@@ -114,6 +114,14 @@ func (m *Model) special(id int32) bool {
 // Config returns how the model was opened, defaults filled in.
 func (m *Model) Config() Config { return m.config }
 
+// Notes says what a user should know of the model once, such as that it runs slowly for a reason of its own.
+func (m *Model) Notes() []string {
+	if m.file.Export == nil {
+		return nil
+	}
+	return m.file.Export.Notes
+}
+
 // ORTVersion returns the version of the ONNX Runtime library in use.
 func (m *Model) ORTVersion() string { return m.version }
 

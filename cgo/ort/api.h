@@ -53,6 +53,9 @@ enum {
   SLOT_CreateAndRegisterAllocator = 144,
   SLOT_AddInitializer = 150,
   SLOT_CreateArenaCfg = 156,
+  SLOT_CreatePrepackedWeightsContainer = 166,
+  SLOT_ReleasePrepackedWeightsContainer = 167,
+  SLOT_CreateSessionFromArrayWithPrepackedWeightsContainer = 169,
   SLOT_KernelContext_ParallelFor = 274,
   SLOT_GetTensorElementTypeAndShapeDataReference = 414,
 };

@@ -45,7 +45,17 @@ type Options struct {
 	Initializers map[string]*Value
 	Folder       string
 	Profile      string
+	Packs        *Packs
 }
+
+// Packs stands for weights in another layout.
+type Packs struct{}
+
+// NewPacks returns ErrNoCgo.
+func NewPacks() (*Packs, error) { return nil, ErrNoCgo }
+
+// Close does nothing.
+func (k *Packs) Close() {}
 
 // Tapper is what a run's Tap nodes would call.
 type Tapper interface {

@@ -66,7 +66,7 @@ static OrtStatus* configure(void* so, const tt_options* o) {
   // Pools of idle sessions must not spin against the one that runs.
   TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.force_spinning_stop", "1"));
   // Weights stay where they are: kernels of this package read them tiled, and plain MatMul runs from them as they stand.
-  TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.disable_prepacking", "1"));
+  if (o->packs == NULL) TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.disable_prepacking", "1"));
   TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.model_external_initializers_file_folder_path", o->folder));
   TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.use_env_allocators", "1"));
   TRY(FN(AddCustomOpDomain, OrtStatus*, void*, void*)(so, op_domain));
@@ -75,12 +75,23 @@ static OrtStatus* configure(void* so, const tt_options* o) {
   return NULL;
 }
 
+// OrtStatus* CreatePrepackedWeightsContainer(OrtPrepackedWeightsContainer** out)
+OrtStatus* tt_packs_create(OrtPrepackedWeightsContainer** out) {
+  return FN(CreatePrepackedWeightsContainer, OrtStatus*, OrtPrepackedWeightsContainer**)(out);
+}
+
+void tt_packs_release(OrtPrepackedWeightsContainer* p) { FN(ReleasePrepackedWeightsContainer, void, OrtPrepackedWeightsContainer*)(p); }
+
 // OrtStatus* CreateSessionFromArray(const OrtEnv*, const void* model, size_t, const OrtSessionOptions*, OrtSession**)
+// OrtStatus* CreateSessionFromArrayWithPrepackedWeightsContainer(const OrtEnv*, const void*, size_t, const OrtSessionOptions*, OrtPrepackedWeightsContainer*, OrtSession**)
 OrtStatus* tt_session_create(const void* model, size_t bytes, const tt_options* o, OrtSession** out) {
   void* so = NULL;
   TRY(FN(CreateSessionOptions, OrtStatus*, void**)(&so));
   OrtStatus* st = configure(so, o);
-  if (st == NULL)
+  if (st == NULL && o->packs != NULL)
+    st = FN(CreateSessionFromArrayWithPrepackedWeightsContainer, OrtStatus*, void*, const void*, size_t, void*, OrtPrepackedWeightsContainer*, OrtSession**)(
+        env, model, bytes, so, o->packs, out);
+  else if (st == NULL)
     st = FN(CreateSessionFromArray, OrtStatus*, void*, const void*, size_t, void*, OrtSession**)(env, model, bytes, so, out);
   FN(ReleaseSessionOptions, void, void*)(so);
   return st;

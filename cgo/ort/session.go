@@ -20,6 +20,29 @@ type Options struct {
 	Initializers map[string]*Value // tensors that take the place of the graph's initializers of the same name; they must outlive the session
 	Folder       string            // where files that the model names are looked for; "" is the working folder
 	Profile      string            // prefix of a profile file; "" is none
+	Packs        *Packs            // lets kernels lay out weights in a form of their own, which sessions with the same initializers share; nil lets them run as they stand
+}
+
+// Packs holds weights as ONNX Runtime's kernels lay them out. It must outlive the sessions made with it.
+type Packs struct {
+	p *C.OrtPrepackedWeightsContainer
+}
+
+// NewPacks returns an empty container.
+func NewPacks() (*Packs, error) {
+	if err := ready("create container of packed weights"); err != nil {
+		return nil, err
+	}
+	k := &Packs{}
+	return k, take(C.tt_packs_create(&k.p), "create container of packed weights")
+}
+
+// Close frees the weights; twice and nil are fine.
+func (k *Packs) Close() {
+	if k != nil && k.p != nil {
+		C.tt_packs_release(k.p)
+		k.p = nil
+	}
 }
 
 // Session is a graph made ready to run; it may run on several goroutines at once, each with a Binding of its own.
@@ -44,6 +67,9 @@ func NewSession(model []byte, o Options) (*Session, error) {
 	}
 	opts.folder = C.CString(o.Folder)
 	defer C.free(unsafe.Pointer(opts.folder))
+	if o.Packs != nil {
+		opts.packs = o.Packs.p
+	}
 	free := share(&opts, o.Initializers)
 	defer free()
 	s := &Session{}

@@ -11,6 +11,7 @@
 typedef struct OrtSession OrtSession;
 typedef struct OrtIoBinding OrtIoBinding;
 typedef struct OrtRunOptions OrtRunOptions;
+typedef struct OrtPrepackedWeightsContainer OrtPrepackedWeightsContainer;
 
 // Returns 0, or 1 where the library knows no API version TT_API_VERSION; version points into the library.
 int tt_load(void* get_api_base, const char** version);
@@ -27,7 +28,11 @@ typedef struct {
   size_t initializers;
   const char** names;
   OrtValue** values;
+  OrtPrepackedWeightsContainer* packs;  // where kernels keep initializers in a form of their own, shared by sessions; NULL: they run from them as they stand
 } tt_options;
+
+OrtStatus* tt_packs_create(OrtPrepackedWeightsContainer** out);
+void tt_packs_release(OrtPrepackedWeightsContainer* p);
 
 OrtStatus* tt_session_create(const void* model, size_t bytes, const tt_options* o, OrtSession** out);
 void tt_session_release(OrtSession* s);

@@ -198,11 +198,10 @@ func (b *builder) finish() (*Built, error) {
 			b.Inputs = append(b.Inputs, in)
 		}
 	}
+	passed := b.passed(needed)
 	for name, t := range b.g.tensors {
 		if needed[name] {
-			if err := b.weight(out, t); err != nil {
-				return nil, err
-			}
+			b.weight(out, t, passed[name])
 		}
 	}
 	for name, w := range b.folded {
@@ -274,19 +273,29 @@ func (b *builder) suited(n onnx.Node) onnx.Node {
 	return n
 }
 
-// weight writes a tensor into the graph where it is small, else says where it is to be taken from.
-func (b *builder) weight(out *Built, t *tensor) error {
+// passed lists what nodes read that may hand on their input's memory as their output. ONNX Runtime 1.32 reads other memory there where the input was supplied.
+func (b *builder) passed(needed map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for i := range b.nodes {
+		if n := &b.nodes[i]; n.Op != "" && reshapes(n) && needed[operand(n.Outputs, 0)] {
+			out[operand(n.Inputs, 0)] = true
+		}
+	}
+	return out
+}
+
+// weight writes a tensor into the graph where it is small or passed on, else says where it is to be taken from.
+func (b *builder) weight(out *Built, t *tensor, passed bool) {
 	w := Weight{Name: t.Info.Name, Type: t.Info.Type, Shape: t.dims(), Data: t.data}
 	switch {
 	case t.data == nil || (t.File == "" && len(t.data) <= inlineBytes):
 		b.Stored = append(b.Stored, t.Stored)
-	case len(t.data) <= inlineBytes || !suppliable(t.Info.Type):
+	case len(t.data) <= inlineBytes || passed || !suppliable(t.Info.Type):
 		b.Graph.Constant(w.Name, w.Type, t.data, t.Info.Shape...)
 	default:
 		b.Supply(w.Name, w.Type, t.Info.Shape...)
 		out.Weights = append(out.Weights, w)
 	}
-	return nil
 }
 
 // suppliable tells whether a session can be given tensors of a type.

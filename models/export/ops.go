@@ -124,3 +124,14 @@ func (f *flow) matrix(name string) (shape []int, turned bool) {
 	}
 	return nil, false
 }
+
+// Packs tells whether the model has operators that run many times slower unless they may lay out their weights anew: products with quantised weights.
+func (m *Model) Packs() bool {
+	for i := range m.Main.nodes {
+		switch m.Main.nodes[i].Op {
+		case "MatMulNBits", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm", "QMoE", "QAttention":
+			return true
+		}
+	}
+	return false
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,10 @@ import (
 // download fetches what the name means and returns its path. The reference is written last: until then the name means what it meant before.
 func (r *resolver) download(ctx context.Context) (string, error) {
 	l, err := r.list(ctx, r.ref)
+	var network *url.Error
+	if errors.As(err, &network) {
+		return "", fmt.Errorf("no such file or folder, and no answer from the Hub: %w", err)
+	}
 	if err != nil {
 		return "", err
 	}

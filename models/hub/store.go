@@ -77,7 +77,7 @@ func (s store) files(commit string) (out []string) {
 // cached looks a name up. A path without full can be opened, but the server may have more to it, such as a tokenizer; without a path, the error says what
 // is missing.
 func (r *resolver) cached() (path string, full bool, err error) {
-	offline := &OfflineError{Cache: r.cache, Missing: "it"}
+	offline := &OfflineError{Cache: r.cache, Missing: "the model"}
 	commit := r.commit(r.revision)
 	if commit == "" {
 		return "", false, offline
@@ -94,7 +94,7 @@ func (r *resolver) cached() (path string, full bool, err error) {
 	if c.index {
 		shards, err := r.shards(commit, files)
 		if err != nil {
-			offline.Missing = "a part of it (" + err.Error() + ")"
+			offline.Missing = "a part of the model (" + err.Error() + ")"
 			return "", false, offline
 		}
 		c.files = append(c.files, shards...)
