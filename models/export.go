@@ -41,6 +41,7 @@ func openExport(path string) (*Model, error) {
 	m.Description = decoder.Description{
 		Family: x.Family, Name: x.Name, Layers: x.Layers, Width: x.Width, Vocab: x.Vocab, Context: x.Context, Heads: x.Heads, KVHeads: x.KVHeads, HeadDim: x.HeadDim,
 	}
+	m.MLPWidth = x.Sites()[export.Place{Point: "mlp_act"}]
 	for t, n := range x.Types {
 		m.Types[stored(t)] += n
 	}

@@ -177,12 +177,12 @@ func (f *finder) branch(term string, from int) *branch {
 	return b
 }
 
-// output is what the module's last matrix makes, with its bias, before any norm or factor behind it.
-func (f *finder) output(b *branch, turn int) string {
+// output is what the module's last matrix makes, with its bias, before any norm or factor behind it. What experts make is gathered and summed first.
+func (f *finder) output(b *branch, turn int, experts bool) string {
 	i := turn + 1
 	for i+1 < len(b.way) {
 		n := f.node(b.way[i+1])
-		if !reshapes(n) && n.Op != "Add" {
+		if !reshapes(n) && n.Op != "Add" && !(experts && !scales(n)) {
 			break
 		}
 		i++
@@ -190,7 +190,7 @@ func (f *finder) output(b *branch, turn int) string {
 	return b.way[i]
 }
 
-// matrixOf returns the node with a matrix that reads or makes a value.
+// matrixReading returns the node with a matrix that reads a value, -1 where there is none.
 func (f *finder) matrixReading(v string, among []int) int {
 	for _, i := range among {
 		if f.linear(i) && slices.Contains(f.liveInputs(i), v) {
@@ -216,7 +216,7 @@ func (f *finder) attention(i int, m *module) {
 		return
 	}
 	last := b.turns[len(b.turns)-1]
-	f.add("attn_out", i, f.output(b, last), f.width)
+	f.add("attn_out", i, f.output(b, last, false), f.width)
 	z := b.way[last]
 	if !slices.ContainsFunc(f.ancestors(z, m.from), f.attentive(m.from)) {
 		f.miss("attn_z", i, "attention and the matrix behind it are one node")
@@ -274,7 +274,7 @@ func (f *finder) mlp(i int, m *module) {
 	default:
 		f.wide("mlp_act", i, b.way[last], b)
 	}
-	f.add("mlp_out", i, f.output(b, last), f.width)
+	f.add("mlp_out", i, f.output(b, last, experts), f.width)
 	f.add("mlp_post", i, term, f.width)
 }
 

@@ -5,7 +5,6 @@ package export
 import (
 	"encoding/binary"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -37,7 +36,7 @@ type builder struct {
 // Build writes the graph with what at returns at each site; nil leaves it as it is.
 func (g *Graph) Build(at At) (*Built, error) {
 	b := &builder{
-		Graph: &onnx.Graph{Prefix: "trimtab.", From: g.model.proto, Supplied: filepath.Base(g.model.Real)},
+		Graph: &onnx.Graph{Prefix: "trimtab.", From: g.model.proto, Lies: map[string]onnx.Location{}},
 		g:     g, at: at, nodes: slices.Clone(g.nodes), maker: map[string]int{}, keep: map[string]bool{}, folded: map[string]Weight{},
 	}
 	for i := range b.nodes {
@@ -198,10 +197,9 @@ func (b *builder) finish() (*Built, error) {
 			b.Inputs = append(b.Inputs, in)
 		}
 	}
-	passed := b.passed(needed)
 	for name, t := range b.g.tensors {
 		if needed[name] {
-			b.weight(out, t, passed[name])
+			b.weight(out, t)
 		}
 	}
 	for name, w := range b.folded {
@@ -273,27 +271,17 @@ func (b *builder) suited(n onnx.Node) onnx.Node {
 	return n
 }
 
-// passed lists what nodes read that may hand on their input's memory as their output. ONNX Runtime 1.32 reads other memory there where the input was supplied.
-func (b *builder) passed(needed map[string]bool) map[string]bool {
-	out := map[string]bool{}
-	for i := range b.nodes {
-		if n := &b.nodes[i]; n.Op != "" && reshapes(n) && needed[operand(n.Outputs, 0)] {
-			out[operand(n.Inputs, 0)] = true
-		}
-	}
-	return out
-}
-
-// weight writes a tensor into the graph where it is small or passed on, else says where it is to be taken from.
-func (b *builder) weight(out *Built, t *tensor, passed bool) {
+// weight writes a tensor into the graph where it is small or lies in no file that may be named, else says where it is to be taken from.
+func (b *builder) weight(out *Built, t *tensor) {
 	w := Weight{Name: t.Info.Name, Type: t.Info.Type, Shape: t.dims(), Data: t.data}
 	switch {
 	case t.data == nil || (t.File == "" && len(t.data) <= inlineBytes):
 		b.Stored = append(b.Stored, t.Stored)
-	case len(t.data) <= inlineBytes || passed || !suppliable(t.Info.Type):
+	case len(t.data) <= inlineBytes || t.at.File == "" || !suppliable(t.Info.Type):
 		b.Graph.Constant(w.Name, w.Type, t.data, t.Info.Shape...)
 	default:
 		b.Supply(w.Name, w.Type, t.Info.Shape...)
+		b.Lies[w.Name] = t.at
 		out.Weights = append(out.Weights, w)
 	}
 }
@@ -307,27 +295,39 @@ func suppliable(t onnx.DType) bool {
 	return false
 }
 
-// fold lets the transpose of a matrix, or its elements in another shape, be made once, where the weight is brought in: as a node, every pass would make it again, since
-// weights that are supplied are not folded.
+// fold lets the transpose of a matrix, or its elements in another shape, be made once, where the weight is brought in. As a node, ONNX Runtime would make it once for each
+// variant of the graph.
 func (b *builder) fold() {
 	for i := range b.nodes {
 		n := &b.nodes[i]
 		t := b.g.tensors[operand(n.Inputs, 0)]
-		if t == nil || len(t.data) <= inlineBytes || !suppliable(t.Info.Type) || len(n.Outputs) != 1 {
+		if t == nil || len(t.data) <= inlineBytes || t.at.File == "" || !suppliable(t.Info.Type) || len(n.Outputs) != 1 {
 			continue
 		}
 		w := Weight{Name: n.Outputs[0], Type: t.Info.Type, Shape: t.dims(), Data: t.data}
 		switch {
-		case n.Op == "Transpose" && len(w.Shape) == 2 && turnsMatrix(n):
+		case n.Op == "Transpose" && len(w.Shape) == 2 && turnsMatrix(n) && b.multiplied(w.Name):
 			w.Shape[0], w.Shape[1], w.Turned = w.Shape[1], w.Shape[0], true
 		case n.Op == "Reshape" && b.reshaped(&w, operand(n.Inputs, 1)):
 		default:
 			continue
 		}
 		b.folded[w.Name] = w
+		b.Lies[w.Name] = t.at
 		delete(b.maker, w.Name)
 		n.Op = ""
 	}
+}
+
+// multiplied tells whether a weight is only read together with what changes from pass to pass. Otherwise ONNX Runtime's optimiser reads it from the file, which has it
+// the other way round.
+func (b *builder) multiplied(name string) bool {
+	for _, i := range b.g.readers[name] {
+		if op := b.nodes[i].Op; op != "MatMul" && op != "Gather" && op != "Gemm" && op != "FusedMatMul" {
+			return false
+		}
+	}
+	return true
 }
 
 func turnsMatrix(n *onnx.Node) bool {

@@ -66,7 +66,7 @@ func Open(path string) (*Model, error) {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	m := &Model{Path: file, Real: real, Missing: map[Place]string{}, Types: map[onnx.DType]int64{}}
-	m.files = files{model: f, path: file, others: map[string]*mapped.File{}}
+	m.files = files{model: f, path: file, real: real, others: map[string]*mapped.File{}, names: map[string]string{}}
 	if err := m.read(f.Bytes()); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

@@ -98,18 +98,20 @@ func (g *Graph) connect() error {
 	if err := g.findLogits(outputs); err != nil {
 		return err
 	}
+	var fed []onnx.Info
 	for _, in := range g.inputs {
 		if g.tensors[in.Name] != nil {
 			continue // an initializer that may be fed
 		}
-		role, ok := known[in.Name]
-		switch {
-		case ok && (g.Feeds(in.Name) || role == TokenIDs):
+		if _, ok := known[in.Name]; ok {
+			fed = append(fed, in)
+		} else if err := g.addState(in); err != nil {
+			return err
+		}
+	}
+	for _, in := range fed {
+		if role := known[in.Name]; g.Feeds(in.Name) || role == TokenIDs {
 			if err := g.addInput(in, role); err != nil {
-				return err
-			}
-		case !ok:
-			if err := g.addState(in); err != nil {
 				return err
 			}
 		}

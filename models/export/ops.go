@@ -48,6 +48,15 @@ func reshapes(n *onnx.Node) bool {
 	return sameValue(n)
 }
 
+// scales tells whether a node is a factor, or the end of a norm.
+func scales(n *onnx.Node) bool {
+	switch n.Op {
+	case "Mul", "Div", "LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization":
+		return true
+	}
+	return false
+}
+
 // measures tells whether a node reads no more of its input than its shape.
 func measures(n *onnx.Node) bool { return n.Op == "Shape" || n.Op == "Size" }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"path/filepath"
+	"unsafe"
 
 	"github.com/trimtab/trimtab/internal/mapped"
 	"github.com/trimtab/trimtab/models/onnx"
@@ -15,7 +16,8 @@ import (
 // tensor is an initializer with its elements, wherever they lie.
 type tensor struct {
 	*onnx.Tensor
-	data []byte // nil where the elements are not bytes one after the other
+	data []byte        // nil where the elements are not bytes one after the other
+	at   onnx.Location // of data, relative to the folder of Model.Real; no file where it lies elsewhere
 }
 
 // Weight is an initializer that is not written into the graph again.
@@ -89,7 +91,9 @@ func (t *tensor) dims() []int {
 type files struct {
 	model  *mapped.File
 	path   string
+	real   string // path behind all links
 	others map[string]*mapped.File
+	names  map[string]string // of others, relative to the folder of real; "" where they do not lie there
 }
 
 // locate finds the elements of a tensor and holds their size against its shape.
@@ -98,6 +102,7 @@ func (f *files) locate(t *tensor) error {
 	if t.File == "" {
 		if size(t.Info.Type) > 0 && int64(len(t.Data)) >= want {
 			t.data = t.Data
+			t.at = f.within(t.data)
 		} else if t.Data != nil {
 			return &Error{f.path, fmt.Sprintf("tensor %q of shape %v", t.Info.Name, t.dims()), fmt.Sprintf("%d bytes", want), fmt.Sprint(len(t.Data))}
 		}
@@ -117,7 +122,21 @@ func (f *files) locate(t *tensor) error {
 		}
 	}
 	t.data = data[t.Offset:][:t.Length:t.Length]
+	t.at = onnx.Location{File: f.names[t.File], Offset: t.Offset, Length: t.Length}
 	return nil
+}
+
+// within tells where bytes of the model's own file stand in it.
+func (f *files) within(data []byte) onnx.Location {
+	if f.model == nil {
+		return onnx.Location{}
+	}
+	whole := f.model.Bytes()
+	offset := int64(uintptr(unsafe.Pointer(unsafe.SliceData(data))) - uintptr(unsafe.Pointer(unsafe.SliceData(whole))))
+	if len(data) == 0 || offset < 0 || offset+int64(len(data)) > int64(len(whole)) {
+		return onnx.Location{}
+	}
+	return onnx.Location{File: filepath.Base(f.real), Offset: offset, Length: int64(len(data))}
 }
 
 // open maps a file of the model's folder, or one that lies beside the model where both are links, as in the cache of Hugging Face.
@@ -133,19 +152,14 @@ func (f *files) open(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	allowed := false
-	for _, p := range []string{filepath.Join(dir, "."), f.path} {
-		base, err := filepath.EvalSymlinks(p)
-		if err != nil {
-			return nil, err
-		}
-		if p == f.path {
-			base = filepath.Dir(base)
-		}
-		rel, err := filepath.Rel(base, real)
-		allowed = allowed || (err == nil && filepath.IsLocal(rel))
+	base, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
 	}
-	if !allowed {
+	beside, aside := filepath.Rel(filepath.Dir(f.real), real)
+	rel, err := filepath.Rel(base, real)
+	linked := aside == nil && filepath.IsLocal(beside)
+	if !linked && (err != nil || !filepath.IsLocal(rel)) {
 		return nil, &Error{f.path, "external data", "a file of the model's folder", real}
 	}
 	m, err := mapped.Open(real)
@@ -153,6 +167,9 @@ func (f *files) open(name string) ([]byte, error) {
 		return nil, err
 	}
 	f.others[name] = m
+	if linked {
+		f.names[name] = beside
+	}
 	return m.Bytes(), nil
 }
 

@@ -80,18 +80,24 @@ type Constant struct {
 	Data []byte
 }
 
+// Location is a place in a file, which is named relative to the folder that the session's options give.
+type Location struct {
+	File           string
+	Offset, Length int64
+}
+
 // Graph is a graph under construction; the zero value is empty and ready.
 type Graph struct {
 	Nodes     []Node
 	Inputs    []Info
 	Outputs   []Info
-	Infos     []Info     // shapes of inner values, where they are worth knowing
-	Constants []Constant // inside the file
-	External  []Info     // supplied when a session is made
-	Prefix    string     // of the names that Add and AddN make, where others stand in the graph already
-	From      *Model     // whose versions and functions the graph takes over; nil is none
-	Stored    [][]byte   // TensorProtos as they were read
-	Supplied  string     // a file that stands for supplied weights; "" is SuppliedFile
+	Infos     []Info              // shapes of inner values, where they are worth knowing
+	Constants []Constant          // inside the file
+	External  []Info              // supplied when a session is made
+	Lies      map[string]Location // where the data of supplied weights lie too, for a runtime's optimiser to read; nil: nowhere
+	Prefix    string              // of the names that Add and AddN make, where others stand in the graph already
+	From      *Model              // whose versions and functions the graph takes over; nil is none
+	Stored    [][]byte            // TensorProtos as they were read
 	values    int
 	constants map[string]bool
 }

@@ -79,7 +79,7 @@ func (g *Graph) body() []byte {
 		b = message(b, graphInitializer, bytes(tensor(c.Info), tensorRaw, c.Data))
 	}
 	for _, w := range g.External {
-		b = message(b, graphInitializer, placeholder(w, cmp.Or(g.Supplied, SuppliedFile)))
+		b = message(b, graphInitializer, placeholder(w, g.Lies[w.Name]))
 	}
 	for _, t := range g.Stored {
 		b = message(b, graphInitializer, t)
@@ -152,9 +152,16 @@ func tensor(i Info) []byte {
 const SuppliedFile = "supplied"
 
 // placeholder is an initializer whose data lies elsewhere.
-func placeholder(i Info, file string) []byte {
+func placeholder(i Info, at Location) []byte {
 	b := tensor(i)
-	b = message(b, tensorExternal, text(text(nil, entryKey, "location"), entryValue, file))
+	entry := func(key, value string) {
+		b = message(b, tensorExternal, text(text(nil, entryKey, key), entryValue, value))
+	}
+	entry("location", cmp.Or(at.File, SuppliedFile))
+	if at.File != "" {
+		entry("offset", fmt.Sprint(at.Offset))
+		entry("length", fmt.Sprint(at.Length))
+	}
 	return varint(b, tensorLocation, 1)
 }
 
