@@ -30,7 +30,7 @@ func (s *splicer) at(g *onnx.Graph, point string, layer int, value string, width
 		if st.edit != nil {
 			value = s.edit(g, st.edit.Op, value, width)
 		} else {
-			value = s.tap(g, value)
+			value = s.tap(g, &st, value)
 		}
 		g.Note(value, onnx.Float, onnx.N(1), onnx.Sym(string(rows)), onnx.N(width))
 	}
@@ -44,12 +44,17 @@ func site(point string, layer int) hooks.Site {
 	return hooks.At(hooks.Point(point), layer)
 }
 
-func (s *splicer) tap(g *onnx.Graph, value string) string {
+func (s *splicer) tap(g *onnx.Graph, st *step, value string) string {
 	if s.taps == 0 {
 		g.Input(runInput, onnx.Int64, onnx.Sym("taps"))
 	}
+	i := s.taps
 	s.taps++
-	return g.Add("Tap", "trimtab", []string{value, runInput}, onnx.Attr{Name: "tap", Value: s.taps - 1})
+	inputs, encoded := []string{value, runInput}, 0
+	if st.encoder != nil {
+		inputs, encoded = append(inputs, encode(g, st.encoder, encoderInput(i), value)), 1
+	}
+	return g.Add("Tap", "trimtab", inputs, onnx.Attr{Name: "tap", Value: i}, onnx.Attr{Name: "encoded", Value: encoded})
 }
 
 // edit writes the arithmetic of hooks.Op in standard operators. The strength is 0 in rows that the edit
