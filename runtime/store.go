@@ -19,6 +19,7 @@ type store struct {
 	held     map[string]*heldWeight
 	threads  int
 	progress func(done, total int64)
+	packs    *ort.Packs        // where ONNX Runtime's kernels keep weights in a form of their own; nil where they run as they stand
 	release  func(data []byte) // called with stored tensors that are in memory in another form now
 }
 
@@ -282,6 +283,7 @@ func (s *store) close() {
 		h.free()
 	}
 	clear(s.held)
+	s.packs.Close()
 }
 
 // packedBytes tells the graph's builder which matrices run from their stored blocks.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -21,13 +23,15 @@ import (
 type modelFlags struct {
 	config runtime.Config
 	quant  string
+	kern   string
 	kv     string
 }
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&m.quant, "quant", string(runtime.Keep), "form of the weights: keep runs the stored blocks, f32 expands them exactly")
-	f.StringVar(&m.kv, "kv", "", "keys and values: f16, f32, or ort for ONNX Runtime's attention (default: f16 for keep, ort for f32)")
+	f.StringVar(&m.quant, "quant", string(runtime.Keep), "form of the weights: keep runs them as stored, f32 expands them exactly, q8 and q4 round them")
+	f.StringVar(&m.kern, "kernels", "", "operators: own, or ort for ONNX Runtime's products and attention (default: own, but ort for --quant f32)")
+	f.StringVar(&m.kv, "kv", "", "keys and values: f16, int8 or f32 (default: f16, but f32 for --kernels ort)")
 	f.IntVar(&m.config.Threads, "threads", 0, "threads of one pass (default: one a processor, at most 8)")
 	f.IntVar(&m.config.Context, "ctx", 0, "most tokens of a conversation (default: what the model was made for)")
 	f.StringVar(&m.config.Library, "ort-lib", "", "ONNX Runtime's shared library (default: $"+runtime.LibraryVariable+", then .trimtab/lib, then the system's folders)")
@@ -37,10 +41,14 @@ func (m *modelFlags) add(c *cobra.Command) {
 func (m *modelFlags) settings() (runtime.Config, error) {
 	config := m.config
 	config.Quant = runtime.Quant(m.quant)
-	if config.Quant != runtime.Keep && config.Quant != runtime.Float32 {
-		return config, usageError{fmt.Errorf("--quant: want keep or f32, found %q", m.quant)}
+	config.Kernels, config.KV = runtime.Kernels(m.kern), runtime.KV(m.kv)
+	for _, f := range []struct{ name, value, want string }{
+		{"quant", m.quant, "keep f32 q8 q4"}, {"kernels", m.kern, "own ort"}, {"kv", m.kv, "f16 f32 int8"},
+	} {
+		if f.value != "" && !slices.Contains(strings.Fields(f.want), f.value) {
+			return config, usageError{fmt.Errorf("--%s: want one of %s, found %q", f.name, f.want, f.value)}
+		}
 	}
-	config.KV = runtime.KV(m.kv)
 	return config, nil
 }
 
