@@ -42,7 +42,9 @@ func (b *builder) productNBits(x string, w Weight) string {
 
 // embedNBits looks rows up in 8-bit codes: (code - 128) · scale.
 func (b *builder) embedNBits(w Weight) string {
-	rows := func(from string) string { return b.Add("Gather", "", []string{from, InputIDs}, onnx.Attr{Name: "axis", Value: 0}) }
+	rows := func(from string) string {
+		return b.Add("Gather", "", []string{from, InputIDs}, onnx.Attr{Name: "axis", Value: 0})
+	}
 	codes := b.op("Sub", b.cast(rows(w.Name), onnx.Float), b.number(128))
 	return b.flat(b.op("Mul", codes, b.op("Unsqueeze", rows(b.scales(w)), b.ints(-1))), w.Cols)
 }
