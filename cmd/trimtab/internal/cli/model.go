@@ -32,6 +32,12 @@ func (m *modelFlags) add(c *cobra.Command) {
 	f.StringVar(&m.quant, "quant", string(runtime.Keep), "form of the weights: keep runs them as stored, f32 expands them exactly, q8 and q4 round them")
 	f.StringVar(&m.kern, "kernels", "", "operators: own, or ort for ONNX Runtime's products and attention (default: own, but ort for --quant f32)")
 	f.StringVar(&m.kv, "kv", "", "keys and values: f16, int8 or f32 (default: f16, but f32 for --kernels ort)")
+	m.addMachine(c)
+}
+
+// addMachine adds the flags that say where and how large, not in which form.
+func (m *modelFlags) addMachine(c *cobra.Command) {
+	f := c.Flags()
 	f.IntVar(&m.config.Threads, "threads", 0, "threads of one pass (default: one a processor, at most 8)")
 	f.IntVar(&m.config.Context, "ctx", 0, "most tokens of a conversation (default: what the model was made for)")
 	f.StringVar(&m.config.Library, "ort-lib", "", "ONNX Runtime's shared library (default: $"+runtime.LibraryVariable+", then .trimtab/lib, then the system's folders)")
@@ -42,14 +48,24 @@ func (m *modelFlags) settings() (runtime.Config, error) {
 	config := m.config
 	config.Quant = runtime.Quant(m.quant)
 	config.Kernels, config.KV = runtime.Kernels(m.kern), runtime.KV(m.kv)
-	for _, f := range []struct{ name, value, want string }{
-		{"quant", m.quant, "keep f32 q8 q4"}, {"kernels", m.kern, "own ort"}, {"kv", m.kv, "f16 f32 int8"},
-	} {
-		if f.value != "" && !slices.Contains(strings.Fields(f.want), f.value) {
-			return config, usageError{fmt.Errorf("--%s: want one of %s, found %q", f.name, f.want, f.value)}
+	return config, errors.Join(oneOf("quant", []string{m.quant}, quants), oneOf("kernels", []string{m.kern}, kernelSets), oneOf("kv", []string{m.kv}, caches))
+}
+
+// What flags of forms may say.
+const (
+	quants     = "keep f32 q8 q4"
+	kernelSets = "own ort"
+	caches     = "f16 f32 int8"
+)
+
+// oneOf refuses a flag's values that are none of the words of want; an empty one is the default.
+func oneOf(flag string, values []string, want string) error {
+	for _, v := range values {
+		if v != "" && !slices.Contains(strings.Fields(want), v) {
+			return usageError{fmt.Errorf("--%s: want one of %s, found %q", flag, want, v)}
 		}
 	}
-	return config, nil
+	return nil
 }
 
 // resolve returns the path of a model that is given as one or by its name on the Hub, which may take a download.
