@@ -18,7 +18,7 @@ TOKENIZERS := -tags tokenizers -ldflags "-extldflags '-L$(CURDIR)/.trimtab/lib'"
 TOOL := $(GO) tool -modfile=tools.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tokenizers build chat test check smoke race fuzz bench clean
+.PHONY: help setup tokenizers build chat test check smoke race sanitize fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ smoke: setup build ## run the command as a script would
 
 race: setup ## every test under the race detector
 	TRIMTAB_REQUIRE_NATIVE=1 $(GO) test -race -short -timeout 30m ./...
+
+sanitize: ## the kernels' tests under the address and undefined-behaviour sanitizers (gcc or clang, Linux; minutes)
+	@scripts/require.sh go cc
+	CGO_CFLAGS="-g -fsanitize=undefined -fno-sanitize-recover=all" CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan -short -timeout 30m ./cgo/kernels
 
 fuzz: ## each fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)

@@ -9,7 +9,7 @@
 //     y += scale * (dx * (sum + off))        with minimums also    y += min * sum_of_inputs
 //
 // A tile's block is unpacked once for up to eight input rows. Where rows are few, tiles from far parts of the range go together, since one stream
-// of memory does not fill the bus: four tiles for one or two rows, two for up to 16. Each row's operations and their order are the same everywhere.
+// of memory does not fill the bus: four tiles for two rows, which are one input, two for up to 16. Each row's operations and their order are the same everywhere.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -192,7 +192,7 @@ INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt
             store(p, t + k * step, i + j, y[k * mr + j]);
 }
 
-// All input rows with the same tiles; four together take two rows at most, or sums would not stay in registers.
+// All input rows with the same tiles. Rows are even in number, since each input has two; four tiles take two of them, or sums would not stay in registers.
 INLINE void rows_tiles(const struct tt_format *f, int nt, const struct tt_product *p, int t, int step) {
     int i = 0;
     for (; nt < 4 && i + 8 <= p->m; i += 8)
@@ -201,30 +201,25 @@ INLINE void rows_tiles(const struct tt_format *f, int nt, const struct tt_produc
         row_tiles(f, 4, nt, p, t, step, i);
         i += 4;
     }
-    if ((p->m - i) & 2) {
-        row_tiles(f, 2, nt, p, t, step, i);
-        i += 2;
-    }
     if (i < p->m)
-        row_tiles(f, 1, nt, p, t, step, i);
+        row_tiles(f, 2, nt, p, t, step, i);
 }
 
-// nt streams of memory, from as many equal parts of the range.
-INLINE void streams(const struct tt_format *f, int nt, const struct tt_product *p, int tile0, int tile1) {
+// nt streams of memory, from as many equal parts of the range; returns the first tile that is left over.
+INLINE int streams(const struct tt_format *f, int nt, const struct tt_product *p, int tile0, int tile1) {
     int part = (tile1 - tile0) / nt;
     for (int t = tile0; t < tile0 + part; t++)
         rows_tiles(f, nt, p, t, part);
-    for (int t = tile0 + nt * part; t < tile1; t++)
-        rows_tiles(f, 1, p, t, 0);
+    return tile0 + nt * part;
 }
 
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
-    if (p->m <= 2)
-        streams(f, 4, p, tile0, tile1);
+    if (p->m == 2)
+        tile0 = streams(f, 4, p, tile0, tile1);
     else if (p->m <= TT_GROUP)
-        streams(f, 2, p, tile0, tile1);
-    else
-        streams(f, 1, p, tile0, tile1);
+        tile0 = streams(f, 2, p, tile0, tile1);
+    for (int t = tile0; t < tile1; t++)
+        rows_tiles(f, 1, p, t, 0);
 }
 
 // One kernel for each format, whose fields are constants in it.
