@@ -27,7 +27,7 @@ type Features struct {
 	knob    *hooks.Knob
 	encoder *hooks.Encoder
 
-	// Top is how many features are reported a token, the strongest first; 0 reports none. It is read when the hook is attached.
+	// Top is how many features are reported a token, the strongest first: 5 for a hook that only reads, 0 for one that edits. It is read at attachment.
 	Top int
 }
 
@@ -55,12 +55,15 @@ func NewFeatures(spec Spec, d *dictionary.Dictionary, labels *Labels) (*Features
 	if labels == nil {
 		labels = &Labels{}
 	}
-	f := &Features{spec: spec, dict: d, labels: labels, name: shortFeatureName(&spec, d), knob: hooks.NewKnob(1), Top: reportedFeatures}
+	f := &Features{spec: spec, dict: d, labels: labels, name: shortFeatureName(&spec, d), knob: hooks.NewKnob(1)}
 	if spec.Strength != nil {
 		f.knob.Set(*spec.Strength)
 	}
 	if err := f.parseEdits(); err != nil {
 		return nil, err
+	}
+	if f.Reads() {
+		f.Top = reportedFeatures
 	}
 	exact := d.Form.Act.Kind == dictionary.Pursuit // every round works on what the one before it left: errors would add up
 	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix(), Exact: exact}

@@ -57,14 +57,3 @@ func (m *massive) renew() {
 func (m *massive) at(position int) bool {
 	return position == 0 || (m.median > 0 && m.lengths[position] > massiveTimes*m.median)
 }
-
-// count returns how many positions of the sequence are left out.
-func (m *massive) count() int {
-	n := 0
-	for i := range m.lengths {
-		if m.at(i) {
-			n++
-		}
-	}
-	return n
-}
