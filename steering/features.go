@@ -135,6 +135,11 @@ func (f *Features) Warnings() []string {
 	for _, w := range f.dict.Warnings() {
 		out = append(out, f.dict.Name+": "+w)
 	}
+	if own := f.dict.Address.Site; f.spec.Sites != "" && own.Point != "" && !f.dict.Transcodes() {
+		if asked, err := hooks.ParseSite(f.spec.Sites); err != nil || asked != own {
+			out = append(out, fmt.Sprintf("%s: it is attached at %s, though its files say %s", f.dict.Name, f.spec.Sites, own))
+		}
+	}
 	return out
 }
 
