@@ -234,7 +234,7 @@ func (f *Features) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	}
 	w := newWatch(f, in)
 	where := f.spec.Where
-	where.Ordinary = f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
+	where.Ordinary = where.Ordinary || f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
 	reads := f.Reads() || out != in
 	plan := hooks.Plan{Taps: []hooks.Tap{{Name: f.name, Site: in, Where: where, ReadOnly: reads, Strength: f.knob, Encoder: f.encoder, Func: w.read}}}
 	if out != in && !f.Reads() {
