@@ -3,7 +3,9 @@
 package cli
 
 import (
+	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/trimtab/trimtab/internal/fixture"
@@ -30,7 +32,10 @@ func TestConvert(t *testing.T) {
 			x[i] = float32(i%5) - 1.5
 		}
 		a, b := want.NewCoder().Encode(nil, x), got.NewCoder().Encode(nil, x)
-		if len(a) == 0 || len(a) != len(b) || a[0] != b[0] || a[len(a)-1] != b[len(b)-1] {
+		// Atoms are normalised again when they are read, which rounds.
+		if len(a) == 0 || !slices.EqualFunc(a, b, func(x, y dictionary.Feature) bool {
+			return x.Index == y.Index && math.Abs(float64(x.Value-y.Value)) <= 1e-5*math.Abs(float64(y.Value))
+		}) {
 			t.Errorf("%s as %s: code %v, want %v", c.from, c.to, b, a)
 		}
 	}
