@@ -145,6 +145,9 @@ func (s *Session) rebuild(attached []*Attachment) error {
 		plans[i] = a.plan
 	}
 	p := compile(plans)
+	if err := s.model.shape.CheckMasks(p.edits); err != nil {
+		return err
+	}
 	v, err := s.model.variant(&p)
 	if err != nil {
 		return err
