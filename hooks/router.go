@@ -5,6 +5,7 @@ package hooks
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -168,8 +169,8 @@ func (sh *Shape) CheckMasks(edits []*Edit) error {
 				gather(masked, e, sh.Widths[e.Site])
 			}
 		}
-		for layer, m := range masked {
-			if want, got := m.fault(sh.Routers[layer]); want != "" {
+		for _, layer := range slices.Sorted(maps.Keys(masked)) {
+			if want, got := masked[layer].fault(sh.Routers[layer]); want != "" {
 				return &MaskError{Model: sh.Model, Layer: layer, Want: want, Got: got}
 			}
 		}
@@ -177,51 +178,65 @@ func (sh *Shape) CheckMasks(edits []*Edit) error {
 	return nil
 }
 
-// masked is which experts of a block are closed or given no weight, and which are forced.
-type masked struct{ off, on []bool }
+// masked is which experts of a block are closed, which have no weight for whatever reason, and which are forced.
+type masked struct{ closed, off, on []bool }
 
 func gather(all map[int]*masked, e *Edit, experts int) {
 	m := all[e.Site.Layer]
 	if m == nil {
-		m = &masked{make([]bool, experts), make([]bool, experts)}
+		m = &masked{make([]bool, experts), make([]bool, experts), make([]bool, experts)}
 		all[e.Site.Layer] = m
 	}
 	for i, x := range e.Directions[0] {
 		m.on[i] = m.on[i] || x > 0
+		m.closed[i] = m.closed[i] || e.Op == Route && x < 0
 		m.off[i] = m.off[i] || x < 0 || e.Op == Route && (e.Directions[1][i] == 0 || e.Directions[2][i] == 0)
 	}
 }
 
 func (m *masked) fault(r *Router) (want, got string) {
-	groups := max(r.Groups, 1)
-	size := r.Experts / groups
-	left, forcedIn, forced, off := make([]int, groups), 0, 0, 0
-	for g := range left {
-		on := 0
-		for e := g * size; e < (g+1)*size; e++ {
-			if m.on[e] && m.off[e] {
-				return "each expert either forced or switched off", fmt.Sprintf("both for expert %d", e)
-			}
-			left[g] += number(!m.off[e])
-			on += number(m.on[e])
+	off, on := 0, 0
+	for e := range m.off {
+		if m.on[e] && m.off[e] {
+			return "each expert either forced or switched off", fmt.Sprintf("both for expert %d", e)
 		}
-		forced, forcedIn, off = forced+on, forcedIn+number(on > 0), off+size-left[g]
-	}
-	if groups > 1 {
-		slices.Sort(left)
-		left = left[:r.GroupsUsed] // the choice of groups that leaves least
-	}
-	rest := 0
-	for _, n := range left {
-		rest += n
+		off, on = off+number(m.off[e]), on+number(m.on[e])
 	}
 	switch {
-	case rest < r.Used:
-		return fmt.Sprintf("at least the %d experts that a token uses left on in every choice of groups", r.Used), fmt.Sprintf("%d of %d off, which leaves %d", off, r.Experts, rest)
-	case forced > r.Used:
-		return fmt.Sprintf("at most the %d experts that a token uses forced", r.Used), fmt.Sprintf("%d", forced)
-	case groups > 1 && forcedIn > r.GroupsUsed:
-		return fmt.Sprintf("forced experts in at most %d of the %d groups", r.GroupsUsed, groups), fmt.Sprintf("some in %d", forcedIn)
+	case r.Experts-off < r.Used:
+		return fmt.Sprintf("at least the %d experts that a token uses left on", r.Used), fmt.Sprintf("%d of %d off", off, r.Experts)
+	case on > r.Used:
+		return fmt.Sprintf("at most the %d experts that a token uses forced", r.Used), fmt.Sprintf("%d", on)
+	case r.Groups > 1:
+		return m.faultInGroups(r)
+	}
+	return "", ""
+}
+
+// faultInGroups wants enough experts in the worst choice of groups that the router can make. It prefers groups that have the experts it rates them by.
+func (m *masked) faultInGroups(r *Router) (want, got string) {
+	size, forced := r.Experts/r.Groups, 0
+	open := make([]int, r.Groups)
+	for g := range open {
+		on := false
+		for e := g * size; e < (g+1)*size; e++ {
+			open[g] += number(!m.closed[e])
+			on = on || m.on[e]
+		}
+		forced += number(on)
+	}
+	slices.SortFunc(open, func(a, b int) int {
+		return cmp.Or(cmp.Compare(min(b, r.GroupTop), min(a, r.GroupTop)), cmp.Compare(a, b))
+	})
+	left := 0
+	for _, n := range open[:r.GroupsUsed] {
+		left += n
+	}
+	switch {
+	case left < r.Used:
+		return fmt.Sprintf("the %d experts that a token uses left in any %d of the %d groups", r.Used, r.GroupsUsed, r.Groups), fmt.Sprintf("%d", left)
+	case forced > r.GroupsUsed:
+		return fmt.Sprintf("forced experts in at most %d of the %d groups", r.GroupsUsed, r.Groups), fmt.Sprintf("some in %d", forced)
 	}
 	return "", ""
 }
