@@ -27,19 +27,29 @@ type Tap struct {
 	Site     Site                      // where
 	Where    Where                     // Func is not called for a pass without a selected row
 	ReadOnly bool                      // Func promises not to write; a cached prefix then stays valid when the tap comes or goes
+	Encoder  *Encoder                  // what the graph multiplies the activation with before Func is called; nil is nothing
 	Func     func(a *Activation) error // runs on the goroutine of the run; must not use the session it is attached to
 }
 
-// Activation is the value at a site in one pass. Data, Tokens and the Activation itself are BORROWED until Func returns: copy what is to be kept.
+// Activation is the value at a site in one pass. Data, Tokens, Products and the Activation itself are BORROWED until Func returns: copy what is to be kept.
 type Activation struct {
-	Site   Site
-	Phase  Phase
-	First  int       // position of row 0 in its sequence
-	Tokens []int32   // the token of each row
-	Width  int       // floats a row
-	Data   []float32 // rows x width, row-major; may be written unless the tap is ReadOnly
-	Rows   []bool    // which rows the tap's Where selects
+	Site     Site
+	Phase    Phase
+	First    int       // position of row 0 in its sequence
+	Tokens   []int32   // the token of each row
+	Width    int       // floats a row
+	Data     []float32 // rows x width, row-major; may be written unless the tap is ReadOnly
+	Rows     []bool    // which rows the tap's Where selects
+	Products []float32 // rows x Encoder.Rows, row-major, of Data as it came to this tap; nil without an encoder
+	Slack    []float32 // by row of the encoder: a product is within Slack times the length of the activation's row; nil without an encoder
+	Run      Run       // the generation that the pass belongs to; never nil
 }
 
 // Row returns row i, width floats of Data.
 func (a *Activation) Row(i int) []float32 { return a.Data[i*a.Width : (i+1)*a.Width] }
+
+// ProductRow returns the encoder's products with row i.
+func (a *Activation) ProductRow(i int) []float32 {
+	n := len(a.Products) / len(a.Rows)
+	return a.Products[i*n : (i+1)*n]
+}

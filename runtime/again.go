@@ -36,32 +36,34 @@ func (p *pass) actsAgain(t *tapState) bool {
 }
 
 // show calls a tap with the rows of the pass, which are the last of data.
-func (p *pass) show(t *tapState, data []float32) error {
+func (p *pass) show(t *tapState, data, products []float32) error {
 	a := &t.activation
-	skipped := len(data) - len(t.rows)*a.Width
+	all := len(data) / a.Width
+	skipped := all - len(t.rows)
 	if p.actsAgain(t) {
-		if err := p.repeat(t, data[:skipped]); err != nil {
+		if err := p.repeat(t, data[:skipped*a.Width], products[:skipped*(len(products)/all)]); err != nil {
 			return err
 		}
 	}
 	if !t.open {
 		return nil
 	}
-	a.Data = data[skipped:]
+	a.Data, a.Products = data[skipped*a.Width:], products[skipped*(len(products)/all):]
 	return t.tap.Func(a)
 }
 
 // repeat calls a tap for each earlier pass.
-func (p *pass) repeat(t *tapState, data []float32) error {
+func (p *pass) repeat(t *tapState, data, products []float32) error {
 	past := p.session.past[:p.feed.before]
 	for from := 0; from < len(past); {
 		to := from + 1
 		for to < len(past) && !past[to].began {
 			to++
 		}
+		n := len(products) / len(past)
 		a := hooks.Activation{
-			Site: t.tap.Site, Phase: past[from].phase(), First: from, Width: t.activation.Width,
-			Data: data[from*t.activation.Width : to*t.activation.Width],
+			Site: t.tap.Site, Phase: past[from].phase(), First: from, Width: t.activation.Width, Slack: t.activation.Slack, Run: nobody{},
+			Data: data[from*t.activation.Width : to*t.activation.Width], Products: products[from*n : to*n],
 		}
 		on := false
 		for i, r := range p.rows[from:to] {
@@ -77,3 +79,10 @@ func (p *pass) repeat(t *tapState, data []float32) error {
 	}
 	return nil
 }
+
+// nobody is the run of passes that are only done again: what their taps report and ask for was heard the first time.
+type nobody struct{}
+
+func (nobody) Report(hooks.Reading) {}
+func (nobody) Stop()                {}
+func (nobody) Say(string)           {}

@@ -51,8 +51,7 @@ func (x *exportNetwork) bind(s *Session, b *feedBuilder) {
 		}
 	}
 	f.ids = make([]int64, all)
-	logits := ort.Floats(b.output(g.LogitsName(), ort.Float32, g.LogitsShape(f.rows, x.file.Vocab)...))
-	f.logits = logits[len(logits)-x.file.Vocab:]
+	f.logits = ort.Floats(b.output(g.LogitsName(), ort.Float32, g.LogitsShape(f.rows, x.file.Vocab)...))
 	for i := range s.export.states {
 		st := &s.export.states[i]
 		if !st.Shared || b.err != nil {

@@ -122,6 +122,13 @@ func (x *exportNetwork) chunk(s *Session, n int) int {
 	return min(x.config.Chunk, n)
 }
 
+func (x *exportNetwork) scored(s *Session, n int) int {
+	if x.graph(s).Rows == export.Last {
+		return 1
+	}
+	return n
+}
+
 func (x *exportNetwork) fits(s *Session, f *feed) bool {
 	return f.before == x.before(s) && f.export.graph == x.graph(s)
 }

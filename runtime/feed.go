@@ -16,13 +16,14 @@ type feed struct {
 	tokens  int // of a pass
 	before  int // tokens of earlier passes that run again in front of them, in a graph without a cache
 	rows    int // whose logits are computed: the last ones
+	asked   int // of these, the ones that are read; a graph may compute more
 	ids     []int64
 	last    []int32
 	total   []int32
 	gates   []int64
 	coef    []strengths // by edit
 	numbers [][2]float32Cell
-	logits  []float32
+	logits  []float32   // [rows, vocabulary]
 	export  *exportFeed // of an export
 
 	memory [][]byte
@@ -49,7 +50,7 @@ func (c float32Cell) set(v float32) {
 
 // newFeed allocates and binds everything that a pass of the session's variant needs.
 func (s *Session) newFeed(tokens, rows int) (*feed, error) {
-	f := &feed{tokens: tokens, rows: rows}
+	f := &feed{tokens: tokens, rows: rows, asked: rows}
 	if err := s.fillFeed(f); err != nil {
 		f.close()
 		return nil, err
@@ -65,6 +66,11 @@ func (s *Session) fillFeed(f *feed) error {
 		f.gates[0] = s.identity
 		f.gates = f.gates[1:]
 	}
+	for i, h := range s.encoders {
+		if h != nil {
+			b.share(encoderInput(i), h.value)
+		}
+	}
 	for i, e := range s.program.edits {
 		b.edit(i, e, s.operands[i])
 	}
@@ -77,6 +83,12 @@ func (f *feed) rowsOf(s hooks.Site) int {
 		return f.rows
 	}
 	return f.before + f.tokens
+}
+
+// lastLogits is the logits behind the last token.
+func (f *feed) lastLogits() []float32 {
+	vocab := len(f.logits) / f.rows
+	return f.logits[len(f.logits)-vocab:]
 }
 
 func (f *feed) close() {

@@ -31,6 +31,7 @@ const (
 	Unfinished Finish = ""
 	Stopped    Finish = "stop"   // an end token of the model or a stop text
 	Length     Finish = "length" // MaxTokens
+	Halted     Finish = "hook"   // a hook asked for it
 )
 
 // Token is one generated token.
@@ -40,6 +41,9 @@ type Token struct {
 	LogProb float32     // natural logarithm of the token's probability before sampling; 0 unless Options.LogProbs is set
 	Top     []Candidate // most likely tokens, likeliest first; BORROWED until the next token
 	Finish  Finish      // set on the last token; an end token of the model has no text
+	// Readings is what hooks reported since the token before was chosen: mostly at the position behind which this token stands, for the first token at
+	// every position of the prompt that was run. BORROWED until the next token.
+	Readings []hooks.Reading
 }
 
 // Candidate is a token that could have come.
@@ -87,6 +91,7 @@ type generation struct {
 	sampler *Sampler
 	text    textStream
 	ends    []int32
+	saying  []int32 // tokens that a hook wants said, still to come
 	step    [1]int32
 }
 
@@ -131,6 +136,10 @@ func (s *Session) begin(prompt []int32, o Options) (*generation, error) {
 // answer is the path of a token: prefill, then sample, hand out, decode, until something ends it.
 func (g *generation) answer(ctx context.Context, prompt []int32, yield func(Token, error) bool) error {
 	s := g.session
+	w := &s.pass.wishes
+	w.forget()
+	w.generating = true
+	defer func() { w.generating = false }()
 	logits, err := s.prefill(ctx, prompt)
 	if err != nil {
 		return err
@@ -138,9 +147,11 @@ func (g *generation) answer(ctx context.Context, prompt []int32, yield func(Toke
 	g.sampler.Accept(prompt...)
 	for n := 1; ; n++ {
 		t := g.next(logits, n)
+		t.Readings = w.readings
 		if !yield(t, nil) {
 			return errBreak
 		}
+		w.forget()
 		if t.Finish != Unfinished {
 			return nil
 		}
@@ -158,6 +169,12 @@ func (g *generation) next(logits []float32, n int) Token {
 	} else {
 		t.ID = g.sampler.Sample(logits)
 	}
+	if id, ok := g.said(); ok {
+		t.ID = id
+		if g.options.LogProbs > 0 {
+			t.LogProb = g.sampler.rawLogProb(id)
+		}
+	}
 	g.sampler.Accept(t.ID)
 	for _, end := range g.ends {
 		if t.ID == end {
@@ -170,11 +187,30 @@ func (g *generation) next(logits []float32, n int) Token {
 	switch {
 	case stopped:
 		t.Finish = Stopped
+	case g.session.pass.wishes.stop:
+		t.Text += g.text.flush()
+		t.Finish = Halted
 	case n == g.options.MaxTokens:
 		t.Text += g.text.flush()
 		t.Finish = Length
 	}
 	return t
+}
+
+// said returns the next token of what hooks want said.
+func (g *generation) said() (int32, bool) {
+	if w := &g.session.pass.wishes; w.text != "" {
+		if tok, err := g.session.model.Tokenizer(); err == nil {
+			g.saying = tok.Encode(g.saying, w.text, false)
+		}
+		w.text = ""
+	}
+	if len(g.saying) == 0 {
+		return 0, false
+	}
+	id := g.saying[0]
+	g.saying = g.saying[1:]
+	return id, true
 }
 
 // prefill runs what of the prompt is not in the cache, in chunks, and returns the logits behind its last token.
@@ -190,26 +226,26 @@ func (s *Session) prefill(ctx context.Context, prompt []int32) ([]float32, error
 	var logits []float32
 	for done < len(prompt) {
 		n := s.model.network.chunk(s, len(prompt)-done)
-		f, err := s.chunkFeed(n)
+		f, err := s.chunkFeed(n, 1)
 		if err != nil {
 			return nil, err
 		}
 		if err := s.runUnlessDone(ctx, f, prompt[done:done+n], hooks.Prefill); err != nil {
 			return nil, err
 		}
-		logits, done = f.logits, done+n
+		logits, done = f.lastLogits(), done+n
 	}
 	return logits, nil
 }
 
-// chunkFeed returns a feed for n tokens; the last one made is kept, since prompts run in chunks of one size.
-func (s *Session) chunkFeed(n int) (*feed, error) {
-	if s.chunk != nil && s.chunk.tokens == n && s.model.network.fits(s, s.chunk) {
+// chunkFeed returns a feed for n tokens of which the last rows have logits; the last one made is kept, since prompts run in chunks of one size.
+func (s *Session) chunkFeed(n, rows int) (*feed, error) {
+	if s.chunk != nil && s.chunk.tokens == n && s.chunk.asked == rows && s.model.network.fits(s, s.chunk) {
 		return s.chunk, nil
 	}
 	s.chunk.close()
 	s.chunk = nil
-	f, err := s.newFeed(n, 1)
+	f, err := s.newFeed(n, rows)
 	s.chunk = f
 	return f, err
 }
@@ -236,7 +272,7 @@ func (s *Session) decodeOne(ctx context.Context, buf *[1]int32, id int32) ([]flo
 	if err := s.runUnlessDone(ctx, s.decode, buf[:], hooks.Decode); err != nil {
 		return nil, err
 	}
-	return s.decode.logits, nil
+	return s.decode.lastLogits(), nil
 }
 
 // runUnlessDone is run, with the context's error where the context ended it.

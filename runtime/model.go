@@ -28,6 +28,7 @@ type Model struct {
 	store   store
 	rope    ropeTable
 
+	encoders    encoders
 	attachments atomic.Uint64 // made so far: each has a number of its own
 
 	variants struct {

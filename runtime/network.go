@@ -18,6 +18,8 @@ type network interface {
 	reserve(s *Session, n int) error
 	// chunk returns how many of n tokens that wait the next pass takes.
 	chunk(s *Session, n int) int
+	// scored returns for how many of n tokens that run in one pass logits can be had.
+	scored(s *Session, n int) int
 	// fits tells whether a feed made earlier can run the session's next pass, where it has as many tokens.
 	fits(s *Session, f *feed) bool
 	// bind names the memory of a new feed, apart from that of taps and edits.
@@ -35,6 +37,7 @@ type network interface {
 type ownNetwork struct{ *Model }
 
 func (m ownNetwork) chunk(_ *Session, n int) int { return min(m.config.Chunk, n) }
+func (ownNetwork) scored(_ *Session, n int) int  { return n }
 func (ownNetwork) fits(*Session, *feed) bool     { return true }
 func (ownNetwork) finish(*Session, *feed)        {}
 func (ownNetwork) kept(_ *Session, n int) int    { return n }

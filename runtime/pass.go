@@ -16,6 +16,7 @@ type pass struct {
 	rows    []hooks.Row // all that run; the last ones are those of tokens
 	tokens  []int32
 	err     error
+	wishes  wishes
 }
 
 // tapState is a bound tap with the activation that it is handed, made once.
@@ -24,12 +25,16 @@ type tapState struct {
 	activation hooks.Activation
 	rows       []bool
 	open       bool // a row is selected
+	encoder    *heldEncoder
 }
 
-func newTapStates(p *program, sh *hooks.Shape) []tapState {
+func newTapStates(p *program, sh *hooks.Shape, encoders []*heldEncoder, run hooks.Run) []tapState {
 	out := make([]tapState, len(p.taps))
 	for i, t := range p.taps {
-		out[i] = tapState{tap: t, activation: hooks.Activation{Site: t.Site, Width: sh.Widths[t.Site]}}
+		out[i] = tapState{tap: t, encoder: encoders[i], activation: hooks.Activation{Site: t.Site, Width: sh.Widths[t.Site], Run: run}}
+		if encoders[i] != nil {
+			out[i].activation.Slack = encoders[i].slack
+		}
 	}
 	return out
 }
@@ -57,6 +62,9 @@ func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
 	p := &s.pass
 	p.feed, p.tokens, p.err = f, tokens, nil
 	p.rows = p.rows[:0]
+	if !p.wishes.generating {
+		p.wishes.forget()
+	}
 	p.runAgain()
 	for i, id := range tokens {
 		f.ids[f.before+i] = int64(id)
@@ -107,14 +115,14 @@ func (p *pass) gate(t *tapState) int64 {
 }
 
 // Tap is called by the graph's node of that number. What a tap returns or panics with becomes the error of the run.
-func (p *pass) Tap(tap int, data []float32, _, _ int) (ok bool) {
+func (p *pass) Tap(tap int, data []float32, _, _ int, products []float32) (ok bool) {
 	t := &p.session.taps[tap]
 	defer func() {
 		if r := recover(); r != nil {
 			p.err, ok = panicked(t.tap, r), false
 		}
 	}()
-	if err := p.show(t, data); err != nil {
+	if err := p.show(t, data, products); err != nil {
 		p.err = &TapError{Tap: t.tap.Name, Site: t.tap.Site, Err: err}
 		return false
 	}

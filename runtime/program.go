@@ -15,6 +15,8 @@ type step struct {
 	site hooks.Site
 	edit *hooks.Edit
 	tap  *hooks.Tap
+
+	encoder *heldEncoder // of the tap; nil where it has none
 }
 
 // program is the steps of a session in the order in which a pass reaches them. Edits and taps are numbered in that order.
@@ -48,6 +50,23 @@ func compile(plans []hooks.Plan) program {
 	return p
 }
 
+// hold takes the encoders of all taps into use, in the order of taps; nil stands for a tap without one.
+func (p *program) hold(m *Model) (held []*heldEncoder, err error) {
+	for i := range p.steps {
+		if p.steps[i].tap == nil {
+			continue
+		}
+		h, err := m.hold(p.steps[i].tap)
+		if err != nil {
+			m.release(held)
+			return nil, err
+		}
+		p.steps[i].encoder = h
+		held = append(held, h)
+	}
+	return held, nil
+}
+
 // at returns the steps of one site.
 func (p *program) at(s hooks.Site) []step {
 	i, _ := slices.BinarySearchFunc(p.steps, s, func(x step, s hooks.Site) int { return hooks.Compare(x.site, s) })
@@ -58,13 +77,21 @@ func (p *program) at(s hooks.Site) []step {
 	return p.steps[i:j]
 }
 
+// behindBlocks tells whether a step stands where only the rows are computed whose logits are asked for.
+func (p *program) behindBlocks() bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.site.Point == hooks.FinalNorm || s.site.Point == hooks.Logits })
+}
+
 // signature says which graph the program needs: programs of one signature share a variant. Strengths, directions and rows are no part of it.
 func (p *program) signature() string {
 	var b strings.Builder
 	for _, s := range p.steps {
 		what := "tap"
-		if s.edit != nil {
+		switch {
+		case s.edit != nil:
 			what = s.edit.Op.String()
+		case s.encoder != nil:
+			what = fmt.Sprintf("tap of %d, packed %t", s.encoder.of.Rows, s.encoder.packed)
 		}
 		fmt.Fprintf(&b, "%s:%s;", s.site, what)
 	}

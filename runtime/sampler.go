@@ -116,6 +116,11 @@ func (s *Sampler) SampleWithLogProbs(logits []float32, n int) (id int32, logProb
 }
 
 // penalise applies the penalties to the logits of recent tokens.
+// rawLogProb returns the log-probability of any token in the logits that SampleWithLogProbs saw last.
+func (s *Sampler) rawLogProb(id int32) float32 {
+	return float32(float64(s.raw[id]) - logSumExp(s.raw))
+}
+
 func (s *Sampler) penalise(logits []float32) {
 	if s.recent == nil {
 		return

@@ -27,6 +27,7 @@ type Session struct {
 	program  program
 	operands []*operand
 	taps     []tapState
+	encoders []*heldEncoder // by tap
 	variant  *variant
 
 	past   []pastToken
@@ -130,6 +131,11 @@ func (m *Model) check(p hooks.Plan) (hooks.Plan, error) {
 		if err != nil {
 			return p, fmt.Errorf("tap %s: %w", t.Name, err)
 		}
+		if t.Encoder != nil {
+			if err := t.Encoder.Check(t.Name, site, m.shape.Widths[site]); err != nil {
+				return p, err
+			}
+		}
 		if t.Func == nil {
 			return p, fmt.Errorf("tap %s at %s: want a function, found nil", t.Name, site)
 		}
@@ -148,22 +154,38 @@ func (s *Session) rebuild(attached []*Attachment) error {
 	if err := s.model.shape.CheckMasks(p.edits); err != nil {
 		return err
 	}
-	v, err := s.model.variant(&p)
+	held, err := p.hold(s.model)
 	if err != nil {
 		return err
 	}
-	operands := make([]*operand, len(p.edits))
-	for i, e := range p.edits {
-		if operands[i], err = newOperand(e); err != nil {
-			closeOperands(operands[:i+1])
-			return err
-		}
+	v, err := s.model.variant(&p)
+	if err != nil {
+		s.model.release(held)
+		return err
+	}
+	operands, err := newOperands(p.edits)
+	if err != nil {
+		s.model.release(held)
+		return err
 	}
 	s.dropFeeds()
 	closeOperands(s.operands)
-	s.attached, s.program, s.variant, s.operands = attached, p, v, operands
-	s.taps = newTapStates(&p, &s.model.shape)
+	s.model.release(s.encoders)
+	s.attached, s.program, s.variant, s.operands, s.encoders = attached, p, v, operands, held
+	s.taps = newTapStates(&p, &s.model.shape, held, &s.pass.wishes)
 	return nil
+}
+
+func newOperands(edits []*hooks.Edit) ([]*operand, error) {
+	out := make([]*operand, len(edits))
+	for i, e := range edits {
+		var err error
+		if out[i], err = newOperand(e); err != nil {
+			closeOperands(out[:i+1])
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func closeOperands(list []*operand) {
@@ -210,6 +232,7 @@ func (s *Session) Close() {
 	s.closed = true
 	s.dropFeeds()
 	closeOperands(s.operands)
+	s.model.release(s.encoders)
 	s.cache.close()
 	s.export.close()
 	s.stopper.Close()

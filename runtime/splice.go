@@ -30,7 +30,7 @@ func (s *splicer) at(g *onnx.Graph, point string, layer int, value string, width
 	for _, st := range s.program.at(site(point, layer)) {
 		switch {
 		case st.edit == nil:
-			value = s.tap(g, value)
+			value = s.tap(g, &st, value)
 		case st.edit.Op == hooks.Route && s.masks != nil:
 			s.masks[layer] = append(s.masks[layer], s.mask(g, width))
 			continue
@@ -49,12 +49,17 @@ func site(point string, layer int) hooks.Site {
 	return hooks.At(hooks.Point(point), layer)
 }
 
-func (s *splicer) tap(g *onnx.Graph, value string) string {
+func (s *splicer) tap(g *onnx.Graph, st *step, value string) string {
 	if s.taps == 0 {
 		g.Input(runInput, onnx.Int64, onnx.Sym("taps"))
 	}
+	i := s.taps
 	s.taps++
-	return g.Add("Tap", "trimtab", []string{value, runInput}, onnx.Attr{Name: "tap", Value: s.taps - 1})
+	inputs, encoded := []string{value, runInput}, 0
+	if st.encoder != nil {
+		inputs, encoded = append(inputs, encode(g, st.encoder, encoderInput(i), value)), 1
+	}
+	return g.Add("Tap", "trimtab", inputs, onnx.Attr{Name: "tap", Value: i}, onnx.Attr{Name: "encoded", Value: encoded})
 }
 
 // mask declares the inputs of a Route; the builder hands them to the router.

@@ -49,7 +49,7 @@ func (m *Model) Trace(ctx context.Context, ids []int32, o TraceOptions) ([]Captu
 			return nil, err
 		}
 	}
-	return out, s.forward(ctx, ids)
+	return out, s.Read(ctx, ids, nil)
 }
 
 // capture is a hook that copies what passes its sites.
@@ -65,34 +65,4 @@ func capture(into []Captured) hooks.Hook {
 		}
 		return p, nil
 	})
-}
-
-// forward runs tokens behind those in the cache, in chunks, with logits for every one of them.
-func (s *Session) forward(ctx context.Context, ids []int32) error {
-	if _, err := s.begin(ids, Options{}); err != nil {
-		return err
-	}
-	release := s.stopWith(ctx)
-	defer release()
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	if err := s.reserve(len(s.past) + len(ids)); err != nil {
-		return fmt.Errorf("runtime: trace: %w", err)
-	}
-	for len(ids) > 0 {
-		n := s.model.network.chunk(s, len(ids))
-		f, err := s.newFeed(n, n)
-		if err != nil {
-			return err
-		}
-		err = s.runUnlessDone(ctx, f, ids[:n], hooks.Prefill)
-		f.close()
-		if err != nil {
-			return err
-		}
-		ids = ids[n:]
-	}
-	return nil
 }

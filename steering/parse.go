@@ -17,7 +17,7 @@ import (
 func Parse(spec string) (*Spec, error) {
 	p := &parser{text: spec, end: len(spec)}
 	out := &Spec{}
-	for _, step := range []func(*Spec) error{p.kind, p.quotes, p.modifiers, p.sites, p.value, p.strength, p.sources} {
+	for _, step := range []func(*Spec) error{p.kind, p.quotes, p.modifiers, p.sites, p.features, p.mask, p.value, p.strength, p.sources} {
 		if err := step(out); err != nil {
 			return nil, err
 		}
@@ -113,6 +113,34 @@ func layersLike(layers string) bool {
 	return layers == "*" || (layers != "" && strings.Trim(layers, "0123456789-") == "")
 }
 
+// features reads what follows # in sae and itda, which the dictionary's own reader takes apart.
+func (p *parser) features(s *Spec) error {
+	if s.Kind != KindSAE && s.Kind != KindITDA {
+		return nil
+	}
+	at := p.mark('#')
+	if at < 0 {
+		return nil
+	}
+	s.Text = strings.TrimSpace(p.text[at+1 : p.end])
+	if s.Text == "" {
+		return p.fault(at+1, p.end, "FEATURE=VALUE behind # (a file name with # stands in quotes)")
+	}
+	p.end = at
+	return nil
+}
+
+// mask reads MODE=LAYER/EXPERT,... in experts; without an = it is a file.
+func (p *parser) mask(s *Spec) error {
+	text := strings.TrimSpace(p.text[p.start:p.end])
+	_, list, found := strings.Cut(text, "=")
+	if s.Kind != KindExperts || !found || strings.Trim(list, "0123456789/,-* ") != "" {
+		return nil
+	}
+	s.Text, p.end = text, p.start
+	return nil
+}
+
 // value reads what follows = in clamp and rotate; in the other kinds = is part of a name.
 func (p *parser) value(s *Spec) error {
 	if s.Kind != KindClamp && s.Kind != KindRotate {
@@ -149,7 +177,7 @@ func (p *parser) value(s *Spec) error {
 
 func (p *parser) strength(s *Spec) error {
 	at := p.mark('*')
-	if at < 0 || s.Kind == KindRotate {
+	if at < 0 || s.Kind == KindRotate || s.Text != "" {
 		return nil
 	}
 	c, err := p.float(at+1, p.end, "a number after * (a file name with * stands in quotes)")
@@ -167,6 +195,9 @@ func (p *parser) float(at, to int, want string) (float32, error) {
 
 // sources reads what is left: one file, or two with a comma between them.
 func (p *parser) sources(s *Spec) error {
+	if s.Kind == KindExperts && s.Text != "" {
+		return nil
+	}
 	if s.Kind != KindRotate {
 		return p.source(s)
 	}

@@ -73,6 +73,15 @@ func parseCases() []parseCase {
 		{"rotate with quotes", `rotate:"a,b.gguf","c,d.gguf"=-30`, Spec{
 			Kind: KindRotate, Sources: []Source{{"a,b.gguf", ""}, {"c,d.gguf", ""}}, Strength: ptr(-30),
 		}, ""},
+		{"features", "sae:dir/l14#12=3,40+=-2@resid_post.14[decode]", Spec{
+			Kind: KindSAE, Sources: one("dir/l14", ""), Text: "12=3,40+=-2", Sites: "resid_post.14", Where: hooks.Where{Phases: hooks.Decode},
+		}, ""},
+		{"scaled feature", "itda:dir#7*=0.5", Spec{Kind: KindITDA, Sources: one("dir", ""), Text: "7*=0.5"}, ""},
+		{"dictionary that is watched", "sae:dir", Spec{Kind: KindSAE, Sources: one("dir", "")}, ""},
+		{"rules", "rules:safety.txt*0.5", Spec{Kind: KindRules, Sources: one("safety.txt", ""), Strength: ptr(0.5)}, ""},
+		{"mask file", "experts:masks/m.json[prefill]", Spec{Kind: KindExperts, Sources: one("masks/m.json", ""), Where: hooks.Where{Phases: hooks.Prefill}}, ""},
+		{"mask written out", "experts:off-drop=3/17,5/2", Spec{Kind: KindExperts, Text: "off-drop=3/17,5/2"}, ""},
+		{"scaled experts", "experts:scale*0.5=3/17[decode]", Spec{Kind: KindExperts, Text: "scale*0.5=3/17", Where: hooks.Where{Phases: hooks.Decode}}, ""},
 		{"slash in a family", `vector:v:"a/b"`, Spec{Kind: KindVector, Sources: one("v", "a/b")}, ""},
 		{"unicode", "vector:glück.gguf*2", Spec{Kind: KindVector, Sources: one("glück.gguf", ""), Strength: ptr(2)}, ""},
 	}
@@ -109,8 +118,9 @@ func refusals() []refusal {
 	return []refusal{
 		{"", 1, "one of vector:, norm:, project:, project+:, clamp:, rotate:"},
 		{"v.gguf", 1, "one of vector:"},
-		{"sae:dir#3=5", 1, "one of vector:"},
-		{"rules:x", 1, "one of vector:"},
+		{"sea:dir#3=5", 1, "one of vector:"},
+		{"sae:dir#", 9, "FEATURE=VALUE"},
+		{"experts:", 9, "a file"},
 		{"Vector:v.gguf", 1, "one of vector:"},
 		{"vector:\xff", 1, "UTF-8"},
 		{"vector:", 8, "a file"},

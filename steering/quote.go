@@ -8,7 +8,7 @@ import (
 )
 
 // markers are the characters that may mean something to the grammar.
-const markers = `*@=[]:,"`
+const markers = `*@=[]:,#"`
 
 // quote puts a name in double quotes where it has one of some characters, or spaces around it.
 func quote(name, chars string) string {

@@ -21,11 +21,15 @@ const (
 	KindProjectPositive Kind = "project+" // hooks.ProjectPositive
 	KindClamp           Kind = "clamp"    // hooks.Clamp
 	KindRotate          Kind = "rotate"   // hooks.Rotate
+	KindSAE             Kind = "sae"      // features of a sparse autoencoder or transcoder, read and set
+	KindITDA            Kind = "itda"     // the same with atoms of an ITDA dictionary
+	KindRules           Kind = "rules"    // an ActivationReasoning program
+	KindExperts         Kind = "experts"  // a mask over the experts of a mixture
 )
 
 // Kinds returns every kind that Parse knows, in the order in which the grammar lists them.
 func Kinds() []Kind {
-	return []Kind{KindVector, KindNorm, KindProject, KindProjectPositive, KindClamp, KindRotate}
+	return []Kind{KindVector, KindNorm, KindProject, KindProjectPositive, KindClamp, KindRotate, KindSAE, KindITDA, KindRules, KindExperts}
 }
 
 // op returns the operation a kind stands for; the names of both are the same.
@@ -56,7 +60,8 @@ func (s Source) String() string {
 // Spec is one parsed line of the grammar; it has not seen any file or model yet.
 type Spec struct {
 	Kind      Kind
-	Sources   []Source    // one, for rotate two
+	Sources   []Source    // one, for rotate two, for a mask that is written out none
+	Text      string      // of sae and itda what follows #, of experts a mask that is written out: not yet taken apart
 	Strength  *float32    // nil where the spec gives none: the file's own default, else 1; degrees for rotate
 	Low, High float32     // bounds of clamp
 	Sites     string      // list for hooks.Shape.Select; empty: each direction's own block
@@ -72,6 +77,12 @@ func (s *Spec) String() string {
 			b.WriteByte(',')
 		}
 		b.WriteString(src.String())
+	}
+	switch {
+	case s.Kind == KindExperts:
+		b.WriteString(s.Text)
+	case s.Text != "":
+		b.WriteString("#" + s.Text)
 	}
 	switch {
 	case s.Strength != nil && s.Kind == KindRotate:

@@ -22,21 +22,17 @@ type Steering struct {
 	warnings []string
 }
 
-// Load parses a spec, reads its files and returns the hook it describes.
-func Load(spec string) (*Steering, error) {
-	s, err := Parse(spec)
-	if err != nil {
-		return nil, err
-	}
+// loadDirections reads the vectors of a spec of directions.
+func loadDirections(spec *Spec) (Hook, error) {
 	vectors := make([]*Vector, 0, 2)
-	for _, src := range s.Sources {
+	for _, src := range spec.Sources {
 		v, err := ReadVector(src)
 		if err != nil {
 			return nil, err
 		}
 		vectors = append(vectors, v)
 	}
-	return New(*s, vectors...)
+	return New(*spec, vectors...)
 }
 
 // New returns the hook that a spec describes, with vectors in place of its sources: one, for rotate two.

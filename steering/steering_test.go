@@ -39,7 +39,7 @@ func load(t *testing.T, spec string) *Steering {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s.(*Steering)
 }
 
 // threeFile writes directions e0, e1, e2 of width 3 for blocks 1, 2, 3.

@@ -14,8 +14,9 @@ import (
 )
 
 // Tapper is what a run's Tap nodes call. Tap must not panic: it runs on a thread that came from C, and reports failure by false.
+// data is rows x width, products rows x n for the n rows of the tap's encoder, empty where it has none.
 type Tapper interface {
-	Tap(tap int, data []float32, rows, width int) bool
+	Tap(tap int, data []float32, rows, width int, products []float32) bool
 }
 
 // tappers maps the identity that a run carries as its first number to the Go side of it. Identities start at 1 and are used again after release.
@@ -59,7 +60,7 @@ func Unregister(id int64) {
 }
 
 //export trimtabTap
-func trimtabTap(run, tap C.int64_t, data *C.float, rows, width C.int64_t) C.int32_t {
+func trimtabTap(run, tap C.int64_t, data *C.float, rows, width C.int64_t, products *C.float, encoded C.int64_t) C.int32_t {
 	held := tappers.list.Load()
 	if held == nil {
 		return 1
@@ -69,7 +70,8 @@ func trimtabTap(run, tap C.int64_t, data *C.float, rows, width C.int64_t) C.int3
 		return 1
 	}
 	view := unsafe.Slice((*float32)(unsafe.Pointer(data)), int(rows*width))
-	if !list[run].Tap(int(tap), view, int(rows), int(width)) {
+	encoding := unsafe.Slice((*float32)(unsafe.Pointer(products)), int(rows*encoded))
+	if !list[run].Tap(int(tap), view, int(rows), int(width), encoding) {
 		return 1
 	}
 	return 0

@@ -18,7 +18,9 @@ import (
 
 type tapFunc func(tap int, data []float32, rows, width int) bool
 
-func (f tapFunc) Tap(tap int, data []float32, rows, width int) bool { return f(tap, data, rows, width) }
+func (f tapFunc) Tap(tap int, data []float32, rows, width int, _ []float32) bool {
+	return f(tap, data, rows, width)
+}
 
 func register(tb testing.TB, f tapFunc) int64 {
 	id := ort.Register(f)
@@ -27,7 +29,7 @@ func register(tb testing.TB, f tapFunc) int64 {
 }
 
 func tap(g *onnx.Graph, h string, number int) string {
-	return g.Add("Tap", "trimtab", []string{h, "run"}, onnx.Attr{Name: "tap", Value: number})
+	return g.Add("Tap", "trimtab", []string{h, "run"}, onnx.Attr{Name: "tap", Value: number}, onnx.Attr{Name: "encoded", Value: 0})
 }
 
 func TestTapSeesRowsAndWidth(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/trimtab/trimtab/internal/fixture"
 	"github.com/trimtab/trimtab/models/safetensors"
 	"github.com/trimtab/trimtab/runtime"
@@ -119,14 +121,28 @@ func TestErrorsAreOneLineWithAStatus(t *testing.T) {
 	}
 }
 
+// verbs lists every command that does something itself.
+func verbs(c *cobra.Command) (out []*cobra.Command) {
+	for _, child := range c.Commands() {
+		if child.HasSubCommands() || child.Runnable() {
+			out = append(out, verbs(child)...)
+		}
+	}
+	if c.Runnable() {
+		out = append(out, c)
+	}
+	return out
+}
+
 func TestEveryVerbHasHelpWithAnExample(t *testing.T) {
 	a := &app{}
-	for _, c := range a.root().Commands() {
+	for _, c := range verbs(a.root()) {
+		path := strings.Fields(c.CommandPath())[1:]
 		if c.Name() == "version" {
 			continue
 		}
-		if out := ok(t, "", c.Name(), "--help"); !strings.Contains(out, "Examples:\n") || !strings.Contains(out, "trimtab "+c.Name()) {
-			t.Errorf("%s --help has no example: %s", c.Name(), out)
+		if out := ok(t, "", append(path, "--help")...); !strings.Contains(out, "Examples:\n") || !strings.Contains(out, c.CommandPath()) {
+			t.Errorf("%s --help has no example: %s", c.CommandPath(), out)
 		}
 	}
 	if out := ok(t, "", "completion", "bash"); !strings.Contains(out, "trimtab") {

@@ -13,7 +13,7 @@ import (
 
 // Loaded is a steering with the places where it acts on one model.
 type Loaded struct {
-	*steering.Steering
+	steering.Hook
 	Places []steering.Place
 }
 
@@ -27,7 +27,7 @@ func Load(spec string, sh *hooks.Shape) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Loaded{Steering: s, Places: places}, nil
+	return &Loaded{Hook: s, Places: places}, nil
 }
 
 // Notes are what a user should see when the steering is attached: where each direction goes, and warnings.

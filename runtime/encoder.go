@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runtime
+
+import (
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/trimtab/trimtab/cgo/kernels"
+	"github.com/trimtab/trimtab/cgo/ort"
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/models/onnx"
+	"github.com/trimtab/trimtab/models/quant"
+)
+
+// encoderInput names the graph input that has the matrix of tap i.
+func encoderInput(i int) string { return fmt.Sprintf("encoder.%d", i) }
+
+// heldEncoder is an encoder's matrix in the form that graphs read: packed blocks of Q8_0, or float32 [width, rows]. It is an input of graphs, not a part of
+// them, so that all encoders of one size share a variant.
+type heldEncoder struct {
+	of     *hooks.Encoder
+	users  int
+	packed bool
+	width  int
+	memory []byte
+	value  *ort.Value
+	slack  []float32
+}
+
+// encoders holds each encoder once a model, as long as a session uses it.
+type encoders struct {
+	sync.Mutex
+	held map[*hooks.Encoder]*heldEncoder
+}
+
+// hold returns the encoder of a tap, or nil where it has none, preparing it at the first use; release gives it back.
+func (m *Model) hold(t *hooks.Tap) (*heldEncoder, error) {
+	if t.Encoder == nil {
+		return nil, nil
+	}
+	m.encoders.Lock()
+	defer m.encoders.Unlock()
+	if h := m.encoders.held[t.Encoder]; h != nil {
+		h.users++
+		return h, nil
+	}
+	h := &heldEncoder{of: t.Encoder, users: 1, width: m.shape.Widths[t.Site]}
+	h.packed = m.packs(h)
+	if err := h.bring(); err != nil {
+		h.free()
+		return nil, fmt.Errorf("runtime: prepare encoder %s: %w", t.Encoder.Name, err)
+	}
+	if m.encoders.held == nil {
+		m.encoders.held = map[*hooks.Encoder]*heldEncoder{}
+	}
+	m.encoders.held[t.Encoder] = h
+	return h, nil
+}
+
+func (m *Model) release(list []*heldEncoder) {
+	m.encoders.Lock()
+	defer m.encoders.Unlock()
+	for _, h := range list {
+		if h == nil {
+			continue
+		}
+		if h.users--; h.users == 0 {
+			delete(m.encoders.held, h.of)
+			h.free()
+		}
+	}
+}
+
+// packs tells whether an encoder runs in 8 bits: where the model's own weights run as stored blocks too, and the width is one that kernels know.
+func (m *Model) packs(h *heldEncoder) bool {
+	return m.config.Quant == Keep && !h.of.Exact && h.width%32 == 0 && packedBytes(quant.Q8_0, h.of.Rows, h.width) > 0
+}
+
+func (h *heldEncoder) bring() error {
+	if h.packed {
+		return h.pack()
+	}
+	memory, err := kernels.Alloc(4 * h.of.Rows * h.width)
+	if err != nil {
+		return err
+	}
+	h.memory = memory
+	dst := ort.Floats(memory)
+	h.slack = make([]float32, h.of.Rows)
+	for r := range h.of.Rows {
+		row := h.of.Weight[r*h.width:][:h.width]
+		for c, v := range row {
+			dst[c*h.of.Rows+r] = v
+		}
+		h.slack[r] = float32(length(row) * rounded(h.width))
+	}
+	h.value, err = ort.NewValue(memory, ort.Float32, h.width, h.of.Rows)
+	return err
+}
+
+// rounded bounds the error of a sum of n products in float32, as a share of the lengths of its factors.
+func rounded(n int) float64 { return float64(n) * 0x1p-24 }
+
+// inputs of packed products are held to 16 bits of the largest of 32: as a share of the activation's length at most √32 · 2^-16.
+const packedInput = 5.657 * 0x1p-16
+
+// pack quantises the rows and measures what each of them loses.
+func (h *heldEncoder) pack() error {
+	rowBytes := h.width / 32 * 34
+	blocks, back := make([]byte, h.of.Rows*rowBytes), make([]float32, h.width)
+	h.slack = make([]float32, h.of.Rows)
+	for r := range h.of.Rows {
+		row, to := h.of.Weight[r*h.width:][:h.width], blocks[r*rowBytes:][:rowBytes]
+		quant.QuantiseQ8_0(to, row)
+		if err := quant.Dequantize(back, quant.Q8_0, to); err != nil {
+			return err
+		}
+		whole := length(row)
+		for i, v := range row {
+			back[i] -= v
+		}
+		h.slack[r] = float32(length(back) + whole*(packedInput+rounded(h.width)))
+	}
+	size := packedBytes(quant.Q8_0, h.of.Rows, h.width)
+	memory, err := kernels.Alloc(size)
+	if err != nil {
+		return err
+	}
+	h.memory = memory
+	w := kernels.Weight{Type: kernels.Type(quant.Q8_0), Rows: h.of.Rows, Cols: h.width, Data: memory}
+	if err := kernels.Pack(w, kernels.Piece{Data: blocks, Rows: h.of.Rows}); err != nil {
+		return err
+	}
+	h.value, err = ort.NewValue(memory, ort.Uint8, size)
+	return err
+}
+
+func length(v []float32) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum)
+}
+
+func (h *heldEncoder) free() {
+	h.value.Close()
+	if h.memory != nil {
+		kernels.Free(h.memory)
+	}
+}
+
+// encode puts the product in front of a tap.
+func encode(g *onnx.Graph, h *heldEncoder, input, value string) string {
+	if !h.packed {
+		w := g.Input(input, onnx.Float, onnx.N(h.width), onnx.N(h.of.Rows))
+		return g.Add("MatMul", "", []string{value, w})
+	}
+	w := g.Input(input, onnx.Uint8, onnx.N(len(h.memory)))
+	return g.Add("Linear", "trimtab", []string{value, w}, onnx.Attr{Name: "type", Value: int(quant.Q8_0)},
+		onnx.Attr{Name: "rows", Value: h.of.Rows}, onnx.Attr{Name: "cols", Value: h.width})
+}
