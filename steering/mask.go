@@ -45,6 +45,13 @@ func NewMasking(mask experts.Mask) *Masking {
 	return newMasking(&Spec{Kind: KindExperts, Text: mask.String()}, mask, maskName(mask))
 }
 
+// With returns the hook of another mask with the same rows and strength.
+func (m *Masking) With(mask experts.Mask) *Masking {
+	spec := m.Spec()
+	spec.Sources, spec.Text = nil, mask.String()
+	return newMasking(&spec, mask, maskName(mask))
+}
+
 func newMasking(s *Spec, mask experts.Mask, name string) *Masking {
 	strength := float32(1)
 	if s.Strength != nil {

@@ -158,14 +158,20 @@ func (b *builder) oneHot(at string, n int) string {
 	return b.Add("OneHot", "", []string{at, b.int(n), b.floats("off on", []float32{0, 1})}, onnx.Attr{Name: "axis", Value: -1})
 }
 
-// watch offers values that can only be read to the caller; whole numbers are shown as float32.
+// watch offers values that can only be read to the caller; whole numbers are shown as float32. What stands at expert_ids has run before router_weights is made,
+// which nodes without readers do not promise by themselves.
 func (b *builder) watch(i int, ids, weights string) {
 	if b.o.At == nil {
 		return
 	}
 	k := b.d.Experts.Used
-	b.site("expert_ids", i, b.cast(ids, onnx.Float), k, AllRows)
-	b.site("router_weights", i, b.op("Identity", weights), k, AllRows)
+	shown := b.cast(ids, onnx.Float)
+	if after := b.site("expert_ids", i, shown, k, AllRows); after != shown {
+		weights = b.op("Add", weights, b.op("Mul", after, b.number(0)))
+	} else {
+		weights = b.op("Identity", weights)
+	}
+	b.site("router_weights", i, weights, k, AllRows)
 }
 
 // expertName is one expert's tensor in files that keep experts apart, such as blk.3.ffn_gate.5.weight.

@@ -18,28 +18,33 @@ const (
 	Answer Tokens = "answer" // those that were generated and run, which the end of the answer is not
 )
 
-// Map is how often experts were chosen, and with what share, by row (a block with a router) and expert.
+// Map is how often experts were chosen, by row (a block with a router) and expert.
 type Map struct {
 	Layers  []int
-	Counts  [][]float64
-	Weights [][]float64
+	Counts  [][]float64 // tokens that chose the expert
+	Weights [][]float64 // sum of its weights in their outputs
+	Shares  [][]float64 // sum over prompts of the share of a prompt's tokens that chose the expert
 	Tokens  int
 	Prompts int
 }
 
-// Add adds another map of the same model.
-func (m *Map) Add(o *Map) {
+// Add adds the map of one prompt; one without tokens adds nothing.
+func (m *Map) Add(prompt *Map) {
 	if m.Layers == nil {
-		*m = *newMap(o.Layers, len(o.Counts[0]))
+		*m = *newMap(prompt.Layers, len(prompt.Counts[0]))
 	}
-	for i := range o.Counts {
-		for e := range o.Counts[i] {
-			m.Counts[i][e] += o.Counts[i][e]
-			m.Weights[i][e] += o.Weights[i][e]
+	if prompt.Tokens == 0 {
+		return
+	}
+	for i, row := range prompt.Counts {
+		for e, n := range row {
+			m.Counts[i][e] += n
+			m.Weights[i][e] += prompt.Weights[i][e]
+			m.Shares[i][e] += n / float64(prompt.Tokens)
 		}
 	}
-	m.Tokens += o.Tokens
-	m.Prompts += o.Prompts
+	m.Tokens += prompt.Tokens
+	m.Prompts++
 }
 
 func newMap(layers []int, experts int) *Map {
@@ -47,6 +52,7 @@ func newMap(layers []int, experts int) *Map {
 	for range layers {
 		m.Counts = append(m.Counts, make([]float64, experts))
 		m.Weights = append(m.Weights, make([]float64, experts))
+		m.Shares = append(m.Shares, make([]float64, experts))
 	}
 	return m
 }
@@ -65,10 +71,9 @@ func NewCounter(t Tokens) *Counter { return &Counter{tokens: t} }
 func (c *Counter) Begin(prompt int) {
 	c.prompt = prompt
 	c.now = newMap(c.now.Layers, len(c.now.Counts[0]))
-	c.now.Prompts = 1
 }
 
-// Map returns what was counted since Begin; it must not be written while the session runs.
+// Map returns what was counted since Begin, for Add; it must not be used while the session runs.
 func (c *Counter) Map() *Map { return c.now }
 
 // Bind asks for the experts of every block, and for a *hooks.SiteError where the model has none.

@@ -13,27 +13,26 @@ type Score string
 
 // The scores. All are a mean over the target class minus the mean over the contrast class.
 const (
-	Share  Score = "share"  // share of the tokens that chose the expert: SteerMoE's risk difference; read as risk too
-	Count  Score = "count"  // choices in a prompt: MoTE's activation maps, averaged by class
-	Weight Score = "weight" // the expert's share of a token's output, 0 where it was not chosen
+	Share  Score = "share"  // of a prompt's tokens that chose the expert: every prompt counts the same
+	Risk   Score = "risk"   // of a class's tokens that chose the expert: SteerMoE's risk difference, long prompts count more
+	Count  Score = "count"  // tokens of a prompt that chose the expert: MoTE's activation maps, averaged by class
+	Weight Score = "weight" // the weight of the expert in a token's output, 0 where it was not chosen
 )
 
 // ParseScore reads a score by its name.
 func ParseScore(name string) (Score, error) {
 	switch s := Score(name); s {
-	case Share, Count, Weight:
+	case Share, Risk, Count, Weight:
 		return s, nil
-	case "risk":
-		return Share, nil
 	}
-	return "", fmt.Errorf("experts: score %q: want share, count, weight or risk", name)
+	return "", fmt.Errorf("experts: score %q: want share, risk, count or weight", name)
 }
 
 // Compare returns the scores by row and expert, or an error where a class is empty.
 func (s Score) Compare(target, contrast *Map) ([][]float64, error) {
-	for name, m := range map[string]*Map{"target": target, "contrast": contrast} {
+	for i, m := range []*Map{target, contrast} {
 		if m.Tokens == 0 {
-			return nil, fmt.Errorf("experts: the %s class: want at least one token that was counted, found none in %d prompts", name, m.Prompts)
+			return nil, fmt.Errorf("experts: the %s class: want at least one prompt with a token that is counted, found none", []string{"target", "contrast"}[i])
 		}
 	}
 	out := make([][]float64, len(target.Counts))
@@ -48,12 +47,14 @@ func (s Score) Compare(target, contrast *Map) ([][]float64, error) {
 
 func (s Score) mean(m *Map, i, e int) float64 {
 	switch s {
+	case Risk:
+		return m.Counts[i][e] / float64(m.Tokens)
 	case Count:
 		return m.Counts[i][e] / float64(m.Prompts)
 	case Weight:
 		return m.Weights[i][e] / float64(m.Tokens)
 	}
-	return m.Counts[i][e] / float64(m.Tokens)
+	return m.Shares[i][e] / float64(m.Prompts)
 }
 
 // Rank lists every expert, the highest score first; layers name the rows.
