@@ -79,17 +79,17 @@ func (s *Spec) String() string {
 		}
 		b.WriteString(src.String())
 	}
-	switch {
-	case s.Kind == KindExperts:
+	if s.Kind == KindExperts {
 		b.WriteString(s.Text)
-	case s.Text != "":
-		b.WriteString("#" + s.Text)
 	}
 	switch {
 	case s.Strength != nil && s.Kind == KindRotate:
 		b.WriteString("=" + number(*s.Strength))
 	case s.Strength != nil:
 		b.WriteString("*" + number(*s.Strength))
+	}
+	if s.Text != "" && s.Kind != KindExperts {
+		b.WriteString("#" + s.Text)
 	}
 	if s.Kind == KindClamp {
 		b.WriteString("=" + number(s.Low) + ".." + number(s.High))
