@@ -24,7 +24,7 @@ type Series struct {
 func Rates(path, title string, names []string, series []Series) error {
 	p := plot.New()
 	p.Title.Text, p.Y.Label.Text = title, "share"
-	p.Y.Min, p.Y.Max = 0, 1.05
+	p.Y.Min, p.Y.Max = 0, 1.25 // the legend stands above the bars
 	p.Legend.Top = true
 	for i, s := range series {
 		values, bounds := make(plotter.Values, len(s.Rates)), intervals{}
