@@ -167,7 +167,7 @@ func TestReaderEqualsTrace(t *testing.T) {
 		}
 		want = append(want, got[0].Data...)
 	}
-	if !slices.Equal(rows, want) || len(rows) != s.Tokens()*r.Width() {
+	if !slices.Equal(rows, want) || len(rows) != c.Tokens*r.Width() || s.Length(1) != 3 {
 		t.Errorf("Rows() differs from Trace(): %d and %d numbers", len(rows), len(want))
 	}
 	if _, err := NewReader(m, hooks.At(hooks.ResidPost, 99)); err == nil {
