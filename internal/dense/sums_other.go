@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !amd64
+
+package dense
+
+const (
+	lanes = 8
+	fast  = false
+)
+
+func tile4x3(*[12]float32, *float32, *float32, int, int) {
+	panic("dense: no assembly for this processor")
+}
+
+func tile4x1(*[4]float32, *float32, *float32, int, int) {
+	panic("dense: no assembly for this processor")
+}
+
+func tile1x1(*float32, *float32, *float32, int) { panic("dense: no assembly for this processor") }
