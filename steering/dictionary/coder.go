@@ -6,8 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/gonum"
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // Encoder is what makes codes: a [Coder], or a graph that carries the same arithmetic out beside the model.
@@ -94,7 +93,19 @@ func (c *Coder) Select(dst []Feature, x, u []float32) []Feature {
 		return c.matchNorm(dst, u)
 	}
 	c.center(x)
-	return c.chase.run(dst, c.x, u)
+	return c.chase.run(dst, c.x, u, nil)
+}
+
+// SelectWithin is Select of a pursuit for pre-activations that are not exact: each is within slack times the length of the centred activation, as an encoder of
+// a graph that holds the rows in 8 bits has them. What may decide is computed anew, so that the code is the one that Encode returns. Neither u nor slack is
+// written to.
+func (c *Coder) SelectWithin(dst []Feature, x, u, slack []float32) []Feature {
+	f := c.d.Form
+	if c.chase == nil || len(x) != f.In || len(u) != f.N || len(slack) != f.N {
+		panic("dictionary: SelectWithin: no pursuit, or x, u or slack has another length than the form")
+	}
+	c.center(x)
+	return c.chase.run(dst, c.x, u, slack)
 }
 
 // center sets c.x to norm(x) - PreSub.
@@ -144,7 +155,7 @@ func moments(x []float32) (mean, std float64) {
 
 // multiply is y = M x for a row-major matrix, in single precision.
 func multiply(y, m, x []float32) {
-	gonum.Implementation{}.Sgemv(blas.NoTrans, len(y), len(x), 1, m, len(x), x, 1, 0, y, 1)
+	dot.Products(y, x, m, len(x))
 }
 
 func positive(dst []Feature, u []float32) []Feature {

@@ -122,3 +122,45 @@ next1x1:
 	FOLD(Y0, X0, 0)
 	VZEROUPPER
 	RET
+
+// func descend(tops, c, rough, v *float32, a float32, mask uint32, blocks int)
+TEXT ·descend(SB), NOSPLIT, $0-48
+	MOVQ tops+0(FP), DI
+	MOVQ c+8(FP), SI
+	MOVQ rough+16(FP), DX
+	MOVQ v+24(FP), R8
+	VBROADCASTSS a+32(FP), Y1
+	VBROADCASTSS mask+36(FP), Y2
+	MOVQ blocks+40(FP), CX
+	XORQ AX, AX
+
+nextblock:
+	VXORPS Y0, Y0, Y0
+	VPCMPEQD Y0, Y0, Y0
+	VPSLLD $23, Y0, Y0 // eight times minus infinity
+	MOVQ $8, BX
+
+nexteight:
+	VMOVUPS (SI)(AX*4), Y3
+	VFMADD231PS (R8)(AX*4), Y1, Y3
+	VMOVUPS Y3, (SI)(AX*4)
+	VANDPS Y2, Y3, Y3
+	VADDPS (DX)(AX*4), Y3, Y3
+	VMAXPS Y3, Y0, Y0
+	ADDQ $8, AX
+	DECQ BX
+	JNZ  nexteight
+
+	VEXTRACTF128 $1, Y0, X3
+	VMAXPS X3, X0, X0
+	VPERMILPS $0x4E, X0, X3
+	VMAXPS X3, X0, X0
+	VPERMILPS $0xB1, X0, X3
+	VMAXSS X3, X0, X0
+	VMOVSS X0, (DI)
+	ADDQ $4, DI
+	DECQ CX
+	JNZ  nextblock
+
+	VZEROUPPER
+	RET

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package dense
+package dot
 
 import "golang.org/x/sys/cpu"
 
@@ -23,3 +23,8 @@ func tile4x1(dst *[4]float32, a, b *float32, stride, n int)
 //
 //go:noescape
 func tile1x1(dst, a, b *float32, n int)
+
+// descend is [Descend] over a number of blocks; mask keeps the bits of a number that count.
+//
+//go:noescape
+func descend(tops, c, rough, v *float32, a float32, mask uint32, blocks int)

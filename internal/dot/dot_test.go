@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package dense
+package dot
 
 import (
 	"fmt"
@@ -70,6 +70,59 @@ func TestProductsDoNotDependOnOtherRows(t *testing.T) {
 				t.Fatalf("Products of rows %d and %d alone = %v, among others %v", i, j, one[0], whole[10*i+j])
 			}
 		}
+	}
+}
+
+// checkDescend compares with the twin, one block at a time.
+func checkDescend(t *testing.T, blocks int, a float32, signed bool, seed uint64) {
+	t.Helper()
+	n := blocks * Block
+	c, rough, g := random(seed, n), random(seed+1, n), random(seed+2, n)
+	for i := range min(n, 9) {
+		rough[n-1-i] = float32(math.Inf(-1))
+	}
+	tops, wantTops, want := make([]float32, blocks), make([]float32, blocks), append([]float32(nil), c...)
+	Descend(tops, c, rough, a, g, signed)
+	mask := uint32(math.MaxUint32)
+	if signed {
+		mask >>= 1
+	}
+	descendPlain(wantTops, want, rough, a, g, mask)
+	for i, w := range want {
+		// One rounding more in the twin, of a g.
+		if off := math.Abs(float64(c[i] - w)); off > 0x1p-23*(math.Abs(float64(a*g[i]))+math.Abs(float64(w))) {
+			t.Fatalf("Descend: c[%d] = %v, want %v", i, c[i], w)
+		}
+	}
+	for b, w := range wantTops {
+		if off := math.Abs(float64(tops[b] - w)); off > 1e-6*(1+math.Abs(float64(w))+math.Abs(float64(a))) {
+			t.Fatalf("Descend: top %d = %v, want %v", b, tops[b], w)
+		}
+	}
+}
+
+func TestDescend(t *testing.T) {
+	for blocks := range 5 {
+		for _, signed := range []bool{false, true} {
+			for _, a := range []float32{0, 1, -0.25, 300} {
+				checkDescend(t, blocks, a, signed, uint64(blocks))
+			}
+		}
+	}
+}
+
+func FuzzDescend(f *testing.F) {
+	f.Add(uint8(3), float32(-0.5), true, uint64(1))
+	f.Fuzz(func(t *testing.T, blocks uint8, a float32, signed bool, seed uint64) {
+		if math.Abs(float64(a)) < 1e6 {
+			checkDescend(t, int(blocks%20), a, signed, seed)
+		}
+	})
+}
+
+func TestPair(t *testing.T) {
+	if got := Pair([]float32{1, 2, 3}, []float32{4, 5, 6}); got != 32 {
+		t.Errorf("Pair = %v, want 32", got)
 	}
 }
 

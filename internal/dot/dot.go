@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dense multiplies matrices of float32 whose rows lie one behind the other, in plain Go: what dictionaries need where no graph does it for them.
+// Package dot multiplies matrices of float32 whose rows lie one behind the other, in plain Go: what dictionaries need where no graph does it for them.
 //
 // On amd64 with AVX2 and FMA the sums run in assembly, elsewhere through gonum.
-package dense
+package dot
 
 import (
 	"gonum.org/v1/gonum/blas"
@@ -18,7 +18,7 @@ const block = 64
 func Products(dst, a, b []float32, width int) {
 	na, nb := len(a)/width, len(b)/width
 	if na*width != len(a) || nb*width != len(b) || len(dst) != na*nb {
-		panic("dense: Products: lengths do not fit the width")
+		panic("dot: Products: lengths do not fit the width")
 	}
 	switch {
 	case na == 0 || nb == 0:
@@ -30,6 +30,18 @@ func Products(dst, a, b []float32, width int) {
 			tiles(dst[i*nb:(i+n)*nb], a[i*width:(i+n)*width], b, width)
 		}
 	}
+}
+
+// Pair returns the product of two rows of the same length, as [Products] rounds it.
+func Pair(a, b []float32) (sum float32) {
+	if len(a) != len(b) {
+		panic("dot: Pair: lengths differ")
+	}
+	if len(a) == 0 || !fast || len(a)%lanes != 0 {
+		return gonum.Implementation{}.Sdot(len(a), a, 1, b, 1)
+	}
+	tile1x1(&sum, &a[0], &b[0], len(a))
+	return sum
 }
 
 // plain is the twin of the assembly. Row by row, since gonum sums a product of matrices in another order than one of a matrix and a vector.
