@@ -60,14 +60,13 @@ func realITDA(tb testing.TB, k int) (d *Dictionary, x []float32) {
 // behind a graph that has made the first products: exactly, and in 8 bits.
 func BenchmarkPursuit(b *testing.B) {
 	const n, d, k = 4096, 576, 40
-	dict := pursueFlat(b, unitDictionary(1, n, d), d, PursuitRule{Method: Matching, K: k})
-	dict.Prepare()
+	dict, x := realITDA(b, k)
 	coder := dict.NewCoder()
-	inputs := make([][]float32, 32)
+	inputs := make([][]float32, 64)
 	products, rough := make([][]float32, len(inputs)), make([][]float32, len(inputs))
-	slack := make([]float32, n)
+	slack := make([]float32, dict.Form.N)
 	for i := range inputs {
-		inputs[i] = mixture(uint64(i), dict.Form.Dec, d, 30)
+		inputs[i] = x[i*d : (i+1)*d]
 		products[i] = slices.Clone(coder.Products(inputs[i]))
 		rough[i] = roughened(uint64(i), products[i], slack, inputs[i])
 	}

@@ -45,7 +45,9 @@ func (p *pursuer) sized(c float64) float64 {
 }
 
 // most is what the product of atom i counts as at most, drift aside.
-func (p *pursuer) most(i int) float32 { return float32(p.sized(float64(p.c[i]))) + p.rough[i] }
+func (p *pursuer) most(i int) float32 {
+	return math.Float32frombits(math.Float32bits(p.c[i])&p.mask) + p.rough[i]
+}
 
 // level returns the largest product in single precision. Rough products that could be above it are computed anew, and stay exact from then on.
 func (p *pursuer) level() float64 {
@@ -81,13 +83,11 @@ func (p *pursuer) highest(block int) int {
 // tightenBlock makes every product of a block exact that may reach the level, and returns the level that results.
 func (p *pursuer) tightenBlock(block int, level float64) float64 {
 	from, to := block*dot.Block, min((block+1)*dot.Block, p.g.n)
+	top := float32(math.Inf(-1))
 	for i := from; i < to; i++ {
 		if float64(p.most(i)) >= level-2*p.drift {
 			level = p.tighten(i, level)
 		}
-	}
-	top := p.most(from)
-	for i := from + 1; i < to; i++ {
 		top = max(top, p.most(i))
 	}
 	p.tops[block] = top

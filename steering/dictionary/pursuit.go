@@ -92,6 +92,7 @@ type atom struct {
 type pursuer struct {
 	g        *gram
 	rule     PursuitRule
+	mask     uint32    // the bits of a product that count: all but the sign where a large negative one is as good
 	x        []float32 // what is decomposed
 	r        []float64 // the residual
 	narrow   []float32 // r in single precision
@@ -107,7 +108,10 @@ type pursuer struct {
 }
 
 func newPursuer(g *gram, rule PursuitRule) *pursuer {
-	p := &pursuer{g: g, rule: rule, r: make([]float64, g.d), narrow: make([]float32, g.d)}
+	p := &pursuer{g: g, rule: rule, mask: math.MaxUint32, r: make([]float64, g.d), narrow: make([]float32, g.d)}
+	if rule.Method == Matching {
+		p.mask >>= 1
+	}
 	p.c, p.rough, p.tops = make([]float32, g.stride), make([]float32, g.stride), make([]float32, g.stride/dot.Block)
 	if rule.Method == Orthogonal || rule.Method == NonNegativeOrthogonal {
 		p.solve = &solver{g: g, chosen: make([]bool, g.n)}
