@@ -77,6 +77,8 @@ func parseCases() []parseCase {
 			Kind: KindSAE, Sources: one("dir/l14", ""), Text: "12=3,40+=-2", Sites: "resid_post.14", Where: hooks.Where{Phases: hooks.Decode},
 		}, ""},
 		{"scaled feature", "itda:dir#7*=0.5", Spec{Kind: KindITDA, Sources: one("dir", ""), Text: "7*=0.5"}, ""},
+		{"labels", "sae:a/dir:b/labels.json#cooking+=3", Spec{Kind: KindSAE, Sources: one("a/dir", "b/labels.json"), Text: "cooking+=3"}, `sae:a/dir:"b/labels.json"#cooking+=3`},
+		{"half of an edit", "sae:dir*0.5#7+=3[massive]", Spec{Kind: KindSAE, Sources: one("dir", ""), Strength: ptr(0.5), Text: "7+=3", Massive: true}, ""},
 		{"dictionary that is watched", "sae:dir", Spec{Kind: KindSAE, Sources: one("dir", "")}, ""},
 		{"rules", "rules:safety.txt*0.5", Spec{Kind: KindRules, Sources: one("safety.txt", ""), Strength: ptr(0.5)}, ""},
 		{"mask file", "experts:masks/m.json[prefill]", Spec{Kind: KindExperts, Sources: one("masks/m.json", ""), Where: hooks.Where{Phases: hooks.Prefill}}, ""},

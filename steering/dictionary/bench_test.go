@@ -61,7 +61,7 @@ func realITDA(tb testing.TB, k int) (d *Dictionary, x []float32) {
 func BenchmarkPursuit(b *testing.B) {
 	const n, d, k = 4096, 576, 40
 	dict, x := realITDA(b, k)
-	coder := dict.NewCoder()
+	coder, behind := dict.NewCoder(), dict.NewProductCoder()
 	inputs := make([][]float32, 64)
 	products, rough := make([][]float32, len(inputs)), make([][]float32, len(inputs))
 	slack := make([]float32, dict.Form.N)
@@ -85,7 +85,7 @@ func BenchmarkPursuit(b *testing.B) {
 		b.ReportMetric(plain, "plain-us")
 		b.ReportMetric(whole, "encode-us")
 		b.ReportMetric(each(func(i int) { code = coder.Select(code[:0], inputs[i], products[i]) }), "select-us")
-		b.ReportMetric(each(func(i int) { code = coder.SelectWithin(code[:0], inputs[i], rough[i], slack) }), "within-us")
+		b.ReportMetric(each(func(i int) { code = behind.Encode(code[:0], inputs[i], rough[i], slack) }), "within-us")
 	}
 }
 

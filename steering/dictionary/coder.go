@@ -96,18 +96,6 @@ func (c *Coder) Select(dst []Feature, x, u []float32) []Feature {
 	return c.chase.run(dst, c.x, u, nil)
 }
 
-// SelectWithin is Select of a pursuit for pre-activations that are not exact: each is within slack times the length of the centred activation, as an encoder of
-// a graph that holds the rows in 8 bits has them. What may decide is computed anew, so that the code is the one that Encode returns. Neither u nor slack is
-// written to.
-func (c *Coder) SelectWithin(dst []Feature, x, u, slack []float32) []Feature {
-	f := c.d.Form
-	if c.chase == nil || len(x) != f.In || len(u) != f.N || len(slack) != f.N {
-		panic("dictionary: SelectWithin: no pursuit, or x, u or slack has another length than the form")
-	}
-	c.center(x)
-	return c.chase.run(dst, c.x, u, slack)
-}
-
 // center sets c.x to norm(x) - PreSub.
 func (c *Coder) center(x []float32) {
 	f := c.d.Form

@@ -119,9 +119,9 @@ func newPursuer(g *gram, rule PursuitRule) *pursuer {
 	return p
 }
 
-// run appends the code of x. u has the products of all atoms with x, each within slack times the length of x; without slack in single precision.
-func (p *pursuer) run(dst []Feature, x, u, slack []float32) []Feature {
-	p.begin(x, u, slack)
+// run appends the code of x. u has the products of all atoms with x, each within far; without far in single precision. Neither is written to.
+func (p *pursuer) run(dst []Feature, x, u, far []float32) []Feature {
+	p.begin(x, u, far)
 	switch p.rule.Method {
 	case Gradient, GradientKeep:
 		p.gradient()
@@ -140,11 +140,11 @@ func (p *pursuer) run(dst []Feature, x, u, slack []float32) []Feature {
 	return dst
 }
 
-func (p *pursuer) begin(x, u, slack []float32) {
+func (p *pursuer) begin(x, u, far []float32) {
 	n, length := p.g.n, norm64(x)
 	size := blocks(n)
 	p.c, p.rough, p.tops = p.c[:size], p.rough[:size], p.tops[:size/dot.Block]
-	p.x, p.atoms, p.narrowed, p.loose, p.drift = x, p.atoms[:0], false, slack != nil, p.g.rounding*length
+	p.x, p.atoms, p.narrowed, p.loose, p.drift = x, p.atoms[:0], false, far != nil, p.g.rounding*length
 	for i, v := range x {
 		p.r[i] = float64(v)
 	}
@@ -155,9 +155,7 @@ func (p *pursuer) begin(x, u, slack []float32) {
 	copy(p.c, u)
 	clear(p.c[n:])
 	clear(p.rough[:n])
-	for i, s := range slack {
-		p.rough[i] = s * float32(length)
-	}
+	copy(p.rough, far)
 	p.bound()
 }
 

@@ -35,59 +35,45 @@ func roughened(seed uint64, products, slack, x []float32) []float32 {
 	return out
 }
 
-// TestSelectWithin holds that rough products give the code of exact ones, bit for bit.
-func TestSelectWithin(t *testing.T) {
+// TestPursuitOfRoughProducts holds that rough products give the code of exact ones, bit for bit.
+func TestPursuitOfRoughProducts(t *testing.T) {
 	const d, n = 40, 300
 	rows := unitDictionary(9, n, d)
 	for method := Matching; method <= GradientKeep; method++ {
 		for _, k := range []int{1, 8, 40} {
 			dict := pursueFlat(t, rows, d, PursuitRule{Method: method, K: k})
-			coder, slack := dict.NewCoder(), make([]float32, n)
+			plain, coder, slack := dict.NewCoder(), dict.NewProductCoder(), make([]float32, n)
 			for seed := range uint64(40) {
 				x := mixture(seed, rows, d, 5)
-				want := coder.Encode(nil, x)
-				u := slices.Clone(coder.Products(x))
-				if got := coder.SelectWithin(nil, x, roughened(seed, u, slack, x), slack); !slices.Equal(got, want) {
-					t.Fatalf("%s, k %d, seed %d: SelectWithin = %v, want %v", method, k, seed, got, want)
+				want := plain.Encode(nil, x)
+				if got := coder.Encode(nil, x, roughened(seed, plain.Products(x), slack, x), slack); !slices.Equal(got, want) {
+					t.Fatalf("%s, k %d, seed %d: code %v, want %v", method, k, seed, got, want)
 				}
 			}
 		}
 	}
 }
 
-// TestSelectWithinOfRealActivations does the same with rows in 8 bits over 3,246 real atoms, and counts what is computed anew.
-func TestSelectWithinOfRealActivations(t *testing.T) {
+// TestPursuitOfRoughRealActivations does the same with rows in 8 bits over 3,246 real atoms, and counts what is computed anew.
+func TestPursuitOfRoughRealActivations(t *testing.T) {
 	dict, x := realITDA(t, 40)
 	d, n := dict.Form.In, dict.Form.N
-	coder, slack := dict.NewCoder(), make([]float32, n)
+	plain, coder, slack := dict.NewCoder(), dict.NewProductCoder(), make([]float32, n)
 	anew := 0
 	for i := 0; i < len(x); i += d {
 		row := x[i : i+d]
-		want := coder.Encode(nil, row)
-		rough := roughened(uint64(i), slices.Clone(coder.Products(row)), slack, row)
-		got := coder.SelectWithin(nil, row, rough, slack)
-		for _, r := range coder.chase.rough[:n] {
+		want := plain.Encode(nil, row)
+		got := coder.Encode(nil, row, roughened(uint64(i), plain.Products(row), slack, row), slack)
+		for _, r := range coder.c.chase.rough[:n] {
 			if r == 0 {
 				anew++
 			}
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("row %d: SelectWithin gives another code than Encode", i/d)
+			t.Errorf("row %d: rough products give another code", i/d)
 		}
 	}
 	t.Logf("%.0f of %d products computed anew for an activation", float64(anew)/float64(len(x)/d), n)
-}
-
-func TestSelectWithinAllocatesNothing(t *testing.T) {
-	const d, n = 40, 300
-	dict := pursueFlat(t, unitDictionary(9, n, d), d, PursuitRule{Method: Matching, K: 10})
-	dict.Prepare()
-	coder, slack, x := dict.NewCoder(), make([]float32, n), mixture(1, dict.Form.Dec, d, 5)
-	u := roughened(1, slices.Clone(coder.Products(x)), slack, x)
-	code := make([]Feature, 0, n)
-	if a := testing.AllocsPerRun(20, func() { code = coder.SelectWithin(code[:0], x, u, slack) }); a != 0 {
-		t.Errorf("SelectWithin allocates %v times", a)
-	}
 }
 
 // TestPrepareChangesNothing compares rows of the table that are computed one by one with those computed together.
