@@ -21,12 +21,16 @@ type gram struct {
 	stride   int     // numbers of a row of the table, in whole blocks
 	rounding float64 // bounds the error of a product in single precision, as a share of the vectors' lengths
 	budget   int64
-	rows     []atomic.Pointer[[]float32]
+	rows     []*atomic.Pointer[[]float32]
 	used     atomic.Int64
 }
 
 func newGram(m []float32, n, d int) *gram {
-	g := &gram{m: m, n: n, d: d, stride: blocks(n), budget: gramBudget, rows: make([]atomic.Pointer[[]float32], n)}
+	g := &gram{m: m, n: n, d: d, stride: blocks(n), budget: gramBudget, rows: make([]*atomic.Pointer[[]float32], n)}
+	table := make([]atomic.Pointer[[]float32], n)
+	for j := range table {
+		g.rows[j] = &table[j]
+	}
 	// 2^-24 for each addition of one of eight lanes, and for those that make one sum of them.
 	g.rounding = float64(d/8+8) * 0x1p-24
 	return g
