@@ -4,6 +4,7 @@ package dictionary
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -40,14 +41,19 @@ func (w *Growth) Len() int { return w.g.n }
 // Atoms returns the atoms, Len rows of unit length. They are shared until the next Add.
 func (w *Growth) Atoms() []float32 { return w.g.m }
 
-// Add makes atoms of rows, scaled to unit length. None of them may be zero.
+// Add makes atoms of rows, scaled to unit length where they are not of it already. None of them may be zero.
 func (w *Growth) Add(rows []float32) {
 	if len(rows) == 0 {
 		return
 	}
 	from := w.g.n
 	w.g.m = append(w.g.m, rows...)
-	unitRows(w.g.m[from*w.g.d:], w.g.d)
+	for i := from * w.g.d; i < len(w.g.m); i += w.g.d {
+		// Scaling anew what is of unit length in single precision would change its last bits: what was saved and read again must stay.
+		if row := w.g.m[i : i+w.g.d]; math.Abs(norm64(row)-1) > 1e-6 {
+			unitRows(row, w.g.d)
+		}
+	}
 	w.g.n = len(w.g.m) / w.g.d
 	for len(w.g.rows) < w.g.n {
 		w.g.rows = append(w.g.rows, &atomic.Pointer[[]float32]{})
