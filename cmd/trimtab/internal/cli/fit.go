@@ -8,5 +8,6 @@ import "github.com/spf13/cobra"
 func (a *app) fit() *cobra.Command {
 	return parent("fit", "Make vectors, dictionaries, concepts and masks from a model's activations",
 		a.fitSAE(),
+		a.fitITDA(),
 	)
 }
