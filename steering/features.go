@@ -36,14 +36,14 @@ const reportedFeatures = 5
 // loadFeatures reads the dictionary and labels of a spec.
 func loadFeatures(spec *Spec) (Hook, error) {
 	src := spec.Sources[0]
-	d, err := dictionary.Open(src.Path, dictionary.Options{})
+	d, err := dictionary.Open(src.Path, dictionary.Options{K: spec.K, ActivationScale: spec.Scale})
 	if err != nil {
 		return nil, err
 	}
 	if kind := d.Form.Act.Kind; spec.Kind == KindITDA && kind != dictionary.Pursuit {
 		return nil, fmt.Errorf("steering: %s: want a dictionary of atoms, found %s with activation %s (use sae:)", spec, d.Format, kind)
 	}
-	labels, err := findLabels(src.Path, src.Family)
+	labels, err := findLabels(src, d)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (f *Features) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	f.dict.Prepare()
 	w := newWatch(f, in)
 	where := f.spec.Where
-	where.Ordinary = f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
+	where.Ordinary = where.Ordinary || f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
 	reads := f.Reads() || out != in
 	plan := hooks.Plan{Taps: []hooks.Tap{{Name: f.name, Site: in, Where: where, ReadOnly: reads, Strength: f.knob, Encoder: f.encoder, Func: w.read}}}
 	if out != in && !f.Reads() {

@@ -115,7 +115,7 @@ func layersLike(layers string) bool {
 
 // features reads what follows # in sae and itda, which the dictionary's own reader takes apart.
 func (p *parser) features(s *Spec) error {
-	if s.Kind != KindSAE && s.Kind != KindITDA {
+	if !s.dictionary() {
 		return nil
 	}
 	at := p.mark('#')
@@ -235,7 +235,7 @@ func (p *parser) source(s *Spec) error {
 	var src Source
 	var err error
 	colon := p.mark(':')
-	if s.Kind == KindSAE || s.Kind == KindITDA {
+	if s.dictionary() {
 		colon = p.labels()
 	}
 	if colon >= 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
@@ -68,18 +69,17 @@ func Fidelity(ctx context.Context, m *runtime.Model, f *steering.Features) (stri
 	}
 	q := c.quality(rows[0], 1, len(ids))
 	line := fmt.Sprintf("%s at %s: FVU %.3f, %.3g features a token on %d tokens of a built-in text", f.Name(), site, q.FVU, q.L0, q.Rows)
-	switch {
-	case q.FVU < plausibleFVU:
+	if q.FVU < plausibleFVU {
 		return line, nil
-	case q.FVU < uselessFVU:
-		return "warning: " + line + ": much of these activations is not explained", nil
 	}
-	fault := &FidelityError{Dictionary: f.Name(), Site: site, Quality: q}
-	fault.Cause, err = c.cause(site, rows[0])
+	cause, err := c.cause(site, rows[0], q.FVU)
 	if err != nil {
 		return "", err
 	}
-	return "", fault
+	if q.FVU < uselessFVU {
+		return strings.TrimSuffix("warning: "+line+": much of these activations is not explained; "+cause, "; "), nil
+	}
+	return "", &FidelityError{Dictionary: f.Name(), Site: site, Quality: q, Cause: cause}
 }
 
 // fidelityCheck measures a dictionary at sites of a model.
@@ -116,18 +116,18 @@ func (c *fidelityCheck) quality(rows runtime.Captured, factor float32, most int)
 }
 
 // triedRows is how many rows of a text are encoded for each thing that is tried.
-const triedRows = 48
+const triedRows = 24
 
-// cause looks for a layer, a point or a scale at which the dictionary fits.
-func (c *fidelityCheck) cause(site hooks.Site, rows runtime.Captured) (string, error) {
-	best, words := uselessFVU, ""
+// cause looks for a layer, a point or a scale at which the dictionary fits clearly better than it does.
+func (c *fidelityCheck) cause(site hooks.Site, rows runtime.Captured, now float64) (string, error) {
+	best, words := now*0.8, ""
 	try := func(q dictionary.Quality, format string, args ...any) {
-		if q.FVU < best*0.8 {
+		if q.FVU < best {
 			best, words = q.FVU, fmt.Sprintf(format, args...)+fmt.Sprintf(" its FVU is %.3g", q.FVU)
 		}
 	}
-	for e := -16; e <= 16; e++ {
-		if factor := float32(math.Exp2(float64(e) / 2)); e != 0 {
+	for e := -8; e <= 8; e++ {
+		if factor := float32(math.Exp2(float64(e))); e != 0 {
 			try(c.quality(rows, factor, triedRows), "on activations multiplied by %.3g", factor)
 		}
 	}

@@ -32,8 +32,11 @@ func TestFidelity(t *testing.T) {
 		line, err := Fidelity(t.Context(), m, h.(*steering.Features))
 		checkVerdict(t, "site "+c.site, line, err, c.cause)
 	}
+	// A top-k chooses alike at any scale, so that a wrong one is a matter of the biases: it is warned of, not refused.
 	line, err := Fidelity(t.Context(), m, scaled(t, dir, 1.0/8))
-	checkVerdict(t, "scaled", line, err, "multiplied by 0.125")
+	if err != nil || !strings.Contains(line, "warning") || !strings.Contains(line, "multiplied by 0.125") {
+		t.Errorf("scaled: %q, %v, want a warning that names the factor 0.125", line, err)
+	}
 }
 
 func checkVerdict(t *testing.T, name, line string, err error, cause string) {
