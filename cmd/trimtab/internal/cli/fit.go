@@ -9,5 +9,6 @@ func (a *app) fit() *cobra.Command {
 	return parent("fit", "Make vectors, dictionaries, concepts and masks from a model's activations",
 		a.fitSAE(),
 		a.fitITDA(),
+		a.fitExperts(),
 	)
 }
