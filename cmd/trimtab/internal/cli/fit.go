@@ -9,5 +9,7 @@ func (a *app) fit() *cobra.Command {
 	return parent("fit", "Make vectors, dictionaries, concepts and masks from a model's activations",
 		a.fitExperts(),
 		a.fitSAE(),
+		a.fitITDA(),
+		a.fitExperts(),
 	)
 }
