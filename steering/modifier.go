@@ -26,8 +26,8 @@ func (p *parser) modifiers(s *Spec) error {
 			return p.fault(at, at+len(part), "each modifier once")
 		}
 		seen[name] = true
-		if !modify(&s.Where, name, value, strings.Contains(part, "=")) {
-			return p.fault(at, max(at+len(part), at+1), "prefill, decode, special, pos=3, pos=3-7 or pos=3-")
+		if !modify(s, name, value, strings.Contains(part, "=")) {
+			return p.fault(at, max(at+len(part), at+1), "prefill, decode, special, ordinary, pos=3, pos=3-7 or pos=3-")
 		}
 		at += len(part) + 1
 	}
@@ -41,7 +41,8 @@ func (p *parser) modifiers(s *Spec) error {
 	return nil
 }
 
-func modify(w *hooks.Where, name, value string, hasValue bool) bool {
+func modify(s *Spec, name, value string, hasValue bool) bool {
+	w := &s.Where
 	switch {
 	case name == "pos":
 		return positions(w, value)
@@ -53,6 +54,10 @@ func modify(w *hooks.Where, name, value string, hasValue bool) bool {
 		w.Phases |= hooks.Decode
 	case name == "special":
 		w.Special = true
+	case name == "ordinary":
+		w.Ordinary = true
+	case name == "massive" && (s.Kind == KindSAE || s.Kind == KindITDA):
+		s.Massive = true
 	default:
 		return false
 	}

@@ -66,6 +66,7 @@ type Spec struct {
 	Low, High float32     // bounds of clamp
 	Sites     string      // list for hooks.Shape.Select; empty: each direction's own block
 	Where     hooks.Where // rows
+	Massive   bool        // of sae and itda: positions with massive activations too, which are left out otherwise: position 0, and tokens more than four times as long as the median
 }
 
 // String prints the canonical form, which Parse reads back to an equal Spec.
@@ -96,7 +97,19 @@ func (s *Spec) String() string {
 	if s.Sites != "" {
 		b.WriteString("@" + s.Sites)
 	}
-	return b.String() + s.Where.String()
+	return b.String() + s.modifiers()
+}
+
+// modifiers writes what stands in brackets.
+func (s *Spec) modifiers() string {
+	where := s.Where.String()
+	switch {
+	case !s.Massive:
+		return where
+	case where == "":
+		return "[massive]"
+	}
+	return strings.TrimSuffix(where, "]") + ",massive]"
 }
 
 // SpecError says where in a spec the reader stopped and what it wanted there.

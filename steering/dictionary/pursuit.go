@@ -110,7 +110,20 @@ func newPursuer(g *gram, rule PursuitRule) *pursuer {
 
 // run appends the code of x; c has the products of all atoms with x and is written to.
 func (p *pursuer) run(dst []Feature, x, c []float32) []Feature {
-	p.x, p.c, p.stale, p.atoms, p.slack = x, c, false, p.atoms[:0], rounding*norm64(x)
+	return p.runFrom(dst, x, c, rounding*norm64(x))
+}
+
+// runWithin is run with products that may each be off by far.
+func (p *pursuer) runWithin(dst []Feature, x, c, far []float32) []Feature {
+	most := float32(0)
+	for _, v := range far {
+		most = max(most, v)
+	}
+	return p.runFrom(dst, x, c, max(float64(most), rounding*norm64(x)))
+}
+
+func (p *pursuer) runFrom(dst []Feature, x, c []float32, slack float64) []Feature {
+	p.x, p.c, p.stale, p.atoms, p.slack = x, c, false, p.atoms[:0], slack
 	for i, v := range x {
 		p.r[i] = float64(v)
 	}
