@@ -21,13 +21,12 @@ type Lever struct {
 	Effect    *Effect   `json:"effect,omitempty"` // as measured; nil where it was not
 }
 
-// Effect is what a push does to the next token, averaged over some prompts and both signs, for each unit of the factor.
+// Effect is what a push does to the tokens of some answers, averaged over them and both signs, for each unit of the factor.
 type Effect struct {
 	Factor  float64 `json:"factor"`       // that was measured at
 	KL      float64 `json:"kl"`           // divergence of the next token's distribution from the unsteered one, in nats
 	Logit   float64 `json:"logit"`        // how much further the concept's own words rise above other words when promoted than when suppressed, half of it
-	Random  float64 `json:"random_logit"` // the same for directions drawn at random: mean of the absolute values
-	Spread  float64 `json:"random_sd"`    // and standard deviation of the values
+	Spread  float64 `json:"random_logit"` // the same for directions drawn at random: their standard deviation from 0
 	Prompts int     `json:"prompts"`
 }
 
@@ -36,7 +35,7 @@ func (e *Effect) Weak() bool { return e.Logit < 2*e.Spread }
 
 // String says what was measured in one line.
 func (e *Effect) String() string {
-	return fmt.Sprintf("KL %.3g, own words %+.3g (random directions %.2g ± %.2g) per unit at factor %g", e.KL, e.Logit, e.Random, e.Spread, e.Factor)
+	return fmt.Sprintf("KL %.3g, own words %+.3g (random directions ±%.2g) per unit at factor %g", e.KL, e.Logit, e.Spread, e.Factor)
 }
 
 func (l *Lever) check(n, width int) error {
