@@ -178,10 +178,7 @@ func (v *conceptsVerb) fit(ctx context.Context, m *runtime.Model, d *dictionary.
 		return nil, err
 	}
 	defer g.Close()
-	r := &conceptReader{conceptsVerb: v, g: g, texts: texts, words: map[string][]int32{}, known: map[string]*gather.Text{}, progress: counting(v.err, "texts")}
-	for _, t := range texts {
-		r.total += len(t.Positive) + len(t.Negative)
-	}
+	r := newConceptReader(v, g, texts)
 	list, err := r.read(ctx)
 	if err != nil {
 		return nil, err
@@ -219,6 +216,14 @@ type conceptReader struct {
 
 	progress    func(done, total int64)
 	done, total int
+}
+
+func newConceptReader(v *conceptsVerb, g *gather.Gatherer, texts map[string]conceptTexts) *conceptReader {
+	r := &conceptReader{conceptsVerb: v, g: g, texts: texts, words: map[string][]int32{}, known: map[string]*gather.Text{}, progress: counting(v.err, "texts")}
+	for _, t := range texts {
+		r.total += len(t.Positive) + len(t.Negative)
+	}
+	return r
 }
 
 func (r *conceptReader) read(ctx context.Context) ([]concepts.Examples, error) {
