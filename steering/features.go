@@ -27,7 +27,7 @@ type Features struct {
 	knob    *hooks.Knob
 	encoder *hooks.Encoder
 
-	// Top is how many features are reported a token, the strongest first; 0 reports none. It is read when the hook is attached.
+	// Top is how many features are reported a token, the strongest first: 5 for a hook that only reads, 0 for one that edits. It is read at attachment.
 	Top int
 }
 
@@ -36,14 +36,14 @@ const reportedFeatures = 5
 // loadFeatures reads the dictionary and labels of a spec.
 func loadFeatures(spec *Spec) (Hook, error) {
 	src := spec.Sources[0]
-	d, err := dictionary.Open(src.Path, dictionary.Options{})
+	d, err := dictionary.Open(src.Path, dictionary.Options{K: spec.K, ActivationScale: spec.Scale})
 	if err != nil {
 		return nil, err
 	}
 	if kind := d.Form.Act.Kind; spec.Kind == KindITDA && kind != dictionary.Pursuit {
 		return nil, fmt.Errorf("steering: %s: want a dictionary of atoms, found %s with activation %s (use sae:)", spec, d.Format, kind)
 	}
-	labels, err := findLabels(src.Path, src.Family)
+	labels, err := findLabels(src, d)
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +55,15 @@ func NewFeatures(spec Spec, d *dictionary.Dictionary, labels *Labels) (*Features
 	if labels == nil {
 		labels = &Labels{}
 	}
-	f := &Features{spec: spec, dict: d, labels: labels, name: shortFeatureName(&spec, d), knob: hooks.NewKnob(1), Top: reportedFeatures}
+	f := &Features{spec: spec, dict: d, labels: labels, name: shortFeatureName(&spec, d), knob: hooks.NewKnob(1)}
 	if spec.Strength != nil {
 		f.knob.Set(*spec.Strength)
 	}
 	if err := f.parseEdits(); err != nil {
 		return nil, err
+	}
+	if f.Reads() {
+		f.Top = reportedFeatures
 	}
 	exact := d.Form.Act.Kind == dictionary.Pursuit // every round works on what the one before it left: errors would add up
 	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix(), Exact: exact}
@@ -131,6 +134,11 @@ func (f *Features) Warnings() []string {
 	var out []string
 	for _, w := range f.dict.Warnings() {
 		out = append(out, f.dict.Name+": "+w)
+	}
+	if own := f.dict.Address.Site; f.spec.Sites != "" && own.Point != "" && !f.dict.Transcodes() {
+		if asked, err := hooks.ParseSite(f.spec.Sites); err != nil || asked != own {
+			out = append(out, fmt.Sprintf("%s: it is attached at %s, though its files say %s", f.dict.Name, f.spec.Sites, own))
+		}
 	}
 	return out
 }
@@ -226,7 +234,7 @@ func (f *Features) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	}
 	w := newWatch(f, in)
 	where := f.spec.Where
-	where.Ordinary = f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
+	where.Ordinary = where.Ordinary || f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
 	reads := f.Reads() || out != in
 	plan := hooks.Plan{Taps: []hooks.Tap{{Name: f.name, Site: in, Where: where, ReadOnly: reads, Strength: f.knob, Encoder: f.encoder, Func: w.read}}}
 	if out != in && !f.Reads() {

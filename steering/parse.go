@@ -115,7 +115,7 @@ func layersLike(layers string) bool {
 
 // features reads what follows # in sae and itda, which the dictionary's own reader takes apart.
 func (p *parser) features(s *Spec) error {
-	if s.Kind != KindSAE && s.Kind != KindITDA {
+	if !s.dictionary() {
 		return nil
 	}
 	at := p.mark('#')
@@ -177,7 +177,7 @@ func (p *parser) value(s *Spec) error {
 
 func (p *parser) strength(s *Spec) error {
 	at := p.mark('*')
-	if at < 0 || s.Kind == KindRotate || s.Text != "" {
+	if at < 0 || s.Kind == KindRotate {
 		return nil
 	}
 	c, err := p.float(at+1, p.end, "a number after * (a file name with * stands in quotes)")
@@ -221,10 +221,24 @@ func (p *parser) sources(s *Spec) error {
 	return p.source(s)
 }
 
+// labels returns the index of the colon before a file of labels, whose path may have slashes, or -1.
+func (p *parser) labels() int {
+	for i := p.end - 1; i >= p.start; i-- {
+		if p.text[i] == ':' && !p.quoted[i] && strings.HasSuffix(strings.Trim(p.text[i:p.end], `" `), ".json") {
+			return i
+		}
+	}
+	return -1
+}
+
 func (p *parser) source(s *Spec) error {
 	var src Source
 	var err error
-	if colon := p.mark(':'); colon >= 0 {
+	colon := p.mark(':')
+	if s.dictionary() {
+		colon = p.labels()
+	}
+	if colon >= 0 {
 		const want = "the name of a family of directions after the colon (a file name with a colon stands in quotes)"
 		if src.Family, err = p.name(colon+1, p.end, want); err != nil {
 			return err

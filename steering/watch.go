@@ -7,6 +7,9 @@ import (
 	"github.com/trimtab/trimtab/steering/dictionary"
 )
 
+// LeftOut is the label of the gauge that counts the positions of a prompt's pass that a dictionary leaves out for their massive activations.
+const LeftOut = "positions left out"
+
 // watch is a [Features] at work on one session.
 type watch struct {
 	*Features
@@ -32,6 +35,7 @@ func newWatch(f *Features, site hooks.Site) *watch {
 // read encodes the selected rows, reports, and edits them where the dictionary writes what it reads.
 func (w *watch) read(a *hooks.Activation) error {
 	w.massive.look(a)
+	w.reportLeftOut(a)
 	w.codes, w.ends, w.inputs = w.codes[:0], w.ends[:0], w.inputs[:0]
 	twoTaps := w.dict.Address.Out != w.dict.Address.Site && !w.Reads()
 	for i, on := range a.Rows {
@@ -50,6 +54,21 @@ func (w *watch) read(a *hooks.Activation) error {
 		}
 	}
 	return nil
+}
+
+// reportLeftOut says how many selected rows of a prompt are not encoded.
+func (w *watch) reportLeftOut(a *hooks.Activation) {
+	if w.top == 0 || a.Phase != hooks.Prefill || w.spec.Massive {
+		return
+	}
+	n := 0
+	for i, on := range a.Rows {
+		if on && w.massive.at(a.First+i) {
+			n++
+		}
+	}
+	last := a.First + len(a.Rows) - 1
+	a.Run.Report(hooks.Reading{Hook: w.name, Site: w.site, Kind: hooks.Gauge, Position: last, Label: LeftOut, Value: float32(n)})
 }
 
 // write edits the output of a transcoder by what read found in the same pass.
