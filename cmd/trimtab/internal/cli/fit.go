@@ -10,6 +10,6 @@ func (a *app) fit() *cobra.Command {
 		a.fitExperts(),
 		a.fitSAE(),
 		a.fitITDA(),
-		a.fitExperts(),
+		a.fitConcepts(),
 	)
 }
