@@ -27,6 +27,7 @@ type Tap struct {
 	Site     Site                      // where
 	Where    Where                     // Func is not called for a pass without a selected row
 	ReadOnly bool                      // Func promises not to write; a cached prefix then stays valid when the tap comes or goes
+	Strength *Knob                     // what Func's writing depends on: a cached prefix is run again where it stands elsewhere; nil is nothing
 	Encoder  *Encoder                  // what the graph multiplies the activation with before Func is called; nil is nothing
 	Func     func(a *Activation) error // runs on the goroutine of the run; must not use the session it is attached to
 }
@@ -36,6 +37,7 @@ type Activation struct {
 	Site     Site
 	Phase    Phase
 	First    int       // position of row 0 in its sequence
+	Rest     int       // tokens of the same prompt that later passes bring
 	Tokens   []int32   // the token of each row
 	Width    int       // floats a row
 	Data     []float32 // rows x width, row-major; may be written unless the tap is ReadOnly

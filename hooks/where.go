@@ -18,10 +18,11 @@ const (
 
 // Where says which rows an edit or a tap acts on; the zero value is every row.
 type Where struct {
-	Phases  Phase // 0 is both
-	From    int   // first position
-	To      int   // position behind the last one; 0 is no end
-	Special bool  // only special tokens, such as <|im_start|>
+	Phases   Phase // 0 is both
+	From     int   // first position
+	To       int   // position behind the last one; 0 is no end
+	Special  bool  // only special tokens, such as <|im_start|>
+	Ordinary bool  // only tokens that are not special
 }
 
 // Row is what Where decides on.
@@ -35,7 +36,7 @@ type Row struct {
 func (w Where) Selects(r Row) bool {
 	return (w.Phases == 0 || w.Phases&r.Phase != 0) &&
 		r.Position >= w.From && (w.To == 0 || r.Position < w.To) &&
-		(!w.Special || r.Special)
+		(!w.Special || r.Special) && (!w.Ordinary || !r.Special)
 }
 
 // String prints w as the steer grammar writes it, such as [decode,pos=3-7]; everything is "".
@@ -57,6 +58,9 @@ func (w Where) String() string {
 	}
 	if w.Special {
 		parts = append(parts, "special")
+	}
+	if w.Ordinary {
+		parts = append(parts, "ordinary")
 	}
 	if len(parts) == 0 {
 		return ""

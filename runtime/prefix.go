@@ -9,7 +9,7 @@ import (
 )
 
 // state sums up what acts on tokens of a phase now: two equal states mean that a cached token would be computed the same again.
-// Edits count with their strength; a tap that may write counts by its attachment, since what it will do cannot be known.
+// Edits count with their strength; a tap that may write counts by its attachment and the knob that it names, since what it will do cannot be known.
 func (s *Session) state(phase hooks.Phase) uint64 {
 	h := uint64(fnvOffset)
 	for _, a := range s.attached {
@@ -20,7 +20,7 @@ func (s *Session) state(phase hooks.Phase) uint64 {
 		}
 		for i := range a.plan.Taps {
 			if t := &a.plan.Taps[i]; !t.ReadOnly && acts(t.Where, phase) {
-				h = mix(mix(h, a.id), uint64(i)|1<<63)
+				h = mix(mix(mix(h, a.id), uint64(i)|1<<63), uint64(math.Float32bits(t.Strength.Value())))
 			}
 		}
 	}

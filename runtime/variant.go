@@ -44,8 +44,8 @@ func (m *Model) variant(p *program) (*variant, error) {
 func (m ownNetwork) build(p *program) (*variant, error) {
 	o := m.config.graph()
 	if len(p.steps) > 0 {
-		s := splicer{program: p}
-		o.At = s.at
+		s := splicer{program: p, masks: map[int][]decoder.Mask{}}
+		o.At, o.Masks = s.at, func(layer int) []decoder.Mask { return s.masks[layer] }
 	}
 	g, err := decoder.Build(&m.file.Description, m.file, o)
 	if err != nil {

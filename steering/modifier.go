@@ -3,6 +3,7 @@
 package steering
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -26,8 +27,8 @@ func (p *parser) modifiers(s *Spec) error {
 			return p.fault(at, at+len(part), "each modifier once")
 		}
 		seen[name] = true
-		if !modify(&s.Where, name, value, strings.Contains(part, "=")) {
-			return p.fault(at, max(at+len(part), at+1), "prefill, decode, special, pos=3, pos=3-7 or pos=3-")
+		if !modify(s, name, value, strings.Contains(part, "=")) {
+			return p.fault(at, max(at+len(part), at+1), "prefill, decode, special, ordinary, pos=3, pos=3-7 or pos=3-")
 		}
 		at += len(part) + 1
 	}
@@ -41,10 +42,19 @@ func (p *parser) modifiers(s *Spec) error {
 	return nil
 }
 
-func modify(w *hooks.Where, name, value string, hasValue bool) bool {
+func modify(s *Spec, name, value string, hasValue bool) bool {
+	w := &s.Where
 	switch {
 	case name == "pos":
 		return positions(w, value)
+	case name == "k" && s.dictionary():
+		n, err := strconv.ParseUint(value, 10, 31)
+		s.K = int(n)
+		return err == nil && n > 0
+	case name == "scale" && s.Kind == KindSAE:
+		f, err := strconv.ParseFloat(value, 64)
+		s.Scale = f
+		return err == nil && f > 0 && !math.IsInf(f, 0)
 	case hasValue:
 		return false
 	case name == "prefill":
@@ -53,11 +63,17 @@ func modify(w *hooks.Where, name, value string, hasValue bool) bool {
 		w.Phases |= hooks.Decode
 	case name == "special":
 		w.Special = true
+	case name == "ordinary":
+		w.Ordinary = true
+	case name == "massive" && s.dictionary():
+		s.Massive = true
 	default:
 		return false
 	}
 	return true
 }
+
+func (s *Spec) dictionary() bool { return s.Kind == KindSAE || s.Kind == KindITDA }
 
 // positions reads 3, 3-7 (both ends included) and 3-.
 func positions(w *hooks.Where, value string) bool {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/steering/experts"
 )
 
 // Parse reads one spec by the grammar in the package comment, without opening a file; what it refuses it refuses with a *SpecError.
@@ -115,7 +116,7 @@ func layersLike(layers string) bool {
 
 // features reads what follows # in sae and itda, which the dictionary's own reader takes apart.
 func (p *parser) features(s *Spec) error {
-	if s.Kind != KindSAE && s.Kind != KindITDA {
+	if !s.dictionary() {
 		return nil
 	}
 	at := p.mark('#')
@@ -130,12 +131,19 @@ func (p *parser) features(s *Spec) error {
 	return nil
 }
 
-// mask reads MODE=LAYER/EXPERT,... in experts; without an = it is a file.
+// mask reads MODE=LAYER/EXPERT,...[*STRENGTH] in experts; what begins with no mode is a file.
 func (p *parser) mask(s *Spec) error {
-	text := strings.TrimSpace(p.text[p.start:p.end])
-	_, list, found := strings.Cut(text, "=")
-	if s.Kind != KindExperts || !found || strings.Trim(list, "0123456789/,-* ") != "" {
+	name, _, found := strings.Cut(p.text[p.start:p.end], "=")
+	name, _, _ = strings.Cut(name, "*")
+	if _, err := experts.ParseMode(strings.TrimSpace(name)); s.Kind != KindExperts || !found || err != nil {
 		return nil
+	}
+	if err := p.strength(s); err != nil {
+		return err
+	}
+	text := strings.TrimSpace(p.text[p.start:p.end])
+	if _, err := experts.Parse(text); err != nil {
+		return p.fault(p.start, p.end, "a mask as MODE=LAYER/EXPERT,... ("+err.Error()+")")
 	}
 	s.Text, p.end = text, p.start
 	return nil
@@ -177,7 +185,7 @@ func (p *parser) value(s *Spec) error {
 
 func (p *parser) strength(s *Spec) error {
 	at := p.mark('*')
-	if at < 0 || s.Kind == KindRotate || s.Text != "" {
+	if at < 0 || s.Kind == KindRotate {
 		return nil
 	}
 	c, err := p.float(at+1, p.end, "a number after * (a file name with * stands in quotes)")
@@ -221,10 +229,24 @@ func (p *parser) sources(s *Spec) error {
 	return p.source(s)
 }
 
+// labels returns the index of the colon before a file of labels, whose path may have slashes, or -1.
+func (p *parser) labels() int {
+	for i := p.end - 1; i >= p.start; i-- {
+		if p.text[i] == ':' && !p.quoted[i] && strings.HasSuffix(strings.Trim(p.text[i:p.end], `" `), ".json") {
+			return i
+		}
+	}
+	return -1
+}
+
 func (p *parser) source(s *Spec) error {
 	var src Source
 	var err error
-	if colon := p.mark(':'); colon >= 0 {
+	colon := p.mark(':')
+	if s.dictionary() {
+		colon = p.labels()
+	}
+	if colon >= 0 {
 		const want = "the name of a family of directions after the colon (a file name with a colon stands in quotes)"
 		if src.Family, err = p.name(colon+1, p.end, want); err != nil {
 			return err

@@ -71,6 +71,14 @@ type Options struct {
 	// At is called at every site in forward order with the value there, and returns the value that takes its place; nil leaves the graph as it is.
 	// What it returns for expert_ids and router_weights is not read: these can only be watched.
 	At func(g *onnx.Graph, point string, layer int, value string, width int, rows Rows) string
+	// Masks returns what acts on a block's router; it is called behind the block's router_logits. nil is nothing, nowhere.
+	Masks func(layer int) []Mask
+}
+
+// Mask names float values that act on a router's choice: hooks.Route has the arithmetic. All but Strength are [experts] long and as hooks.Edit.Operands returns them.
+type Mask struct {
+	Strength                 string // [1, rows, 1] or [1, 1, 1], at least 0
+	Low, Lift, Before, After string
 }
 
 // Graph is a decoder ready to be marshalled, with the weights that a session must be given.

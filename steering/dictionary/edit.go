@@ -96,6 +96,11 @@ func (d *Dictionary) Edits(list ...Edit) (Edits, error) {
 // site, Form.Out numbers; x the activation that was encoded and may be h itself; code its code, in the order of indices.
 // A feature that already has the wanted value leaves h bit for bit as it is.
 func (d *Dictionary) Edit(h []float32, code []Feature, x []float32, edits Edits) {
+	d.EditBy(1, h, code, x, edits)
+}
+
+// EditBy is Edit with the change multiplied by a factor.
+func (d *Dictionary) EditBy(factor float32, h []float32, code []Feature, x []float32, edits Edits) {
 	if len(h) != d.Form.Out {
 		panic("dictionary: Edit: h has another length than Form.Out")
 	}
@@ -113,7 +118,7 @@ func (d *Dictionary) Edit(h []float32, code []Feature, x []float32, edits Edits)
 		if scale == 0 { // asked for before h is written: h may be x
 			scale, _ = d.Form.undo(x)
 		}
-		addScaled(h, float32((float64(changed)-float64(z))*scale), d.Row(f))
+		addScaled(h, float32((float64(changed)-float64(z))*scale*float64(factor)), d.Row(f))
 	}
 }
 

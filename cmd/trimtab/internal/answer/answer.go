@@ -21,6 +21,8 @@ type Answer struct {
 	Finish    runtime.Finish `json:"finish_reason"`
 	Seed      uint64         `json:"seed"`
 	LogProbs  []Choice       `json:"logprobs,omitempty"` // one for each of IDs
+	Prompt    []Told         `json:"prompt,omitempty"`   // tokens of the prompt at which hooks reported something
+	Tokens    []Told         `json:"tokens,omitempty"`   // generated tokens with what hooks reported, where any did
 	Timings   Timings        `json:"timings"`
 }
 
@@ -95,6 +97,7 @@ func (c *collector) take(t *runtime.Token) {
 	}
 	c.text.WriteString(t.Text)
 	c.answer.Finish = t.Finish
+	c.told(t)
 	if t.Finish == runtime.Stopped && slices.Contains(c.ends, t.ID) {
 		return
 	}

@@ -98,15 +98,19 @@ func (s *steerFlag) add(c *cobra.Command) {
 	c.Flags().StringArrayVar((*[]string)(s), "steer", nil, "steering such as vector:FILE*2.5@resid_post.10-20 (repeatable)")
 }
 
-// load reads every spec and prints where it acts.
-func (s steerFlag) load(m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
+// load reads every spec, checks what can be checked on the model itself, and prints where it acts.
+func (s steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
 	var out []hooks.Hook
 	for _, spec := range s {
 		l, err := steer.Load(spec, m.Shape())
 		if err != nil {
 			return nil, fmt.Errorf("--steer %s: %w", spec, err)
 		}
-		for _, note := range l.Notes() {
+		notes, err := l.Check(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("--steer %s: %w", spec, err)
+		}
+		for _, note := range append(l.Notes(), notes...) {
 			fmt.Fprintln(errs, note)
 		}
 		out = append(out, l)

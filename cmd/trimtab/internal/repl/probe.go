@@ -16,7 +16,8 @@ import (
 )
 
 // probe reads how far the activations of generated tokens reach along a vector: h·v/|v|, averaged over the probe's sites.
-// A token's value is that of the pass in which it is the input, so the last token of an answer has none.
+// A token's value is that of the pass in which it is the input, so the last token of an answer has none. A probe of a dictionary reads features instead,
+// which come with the tokens.
 type probe struct {
 	name   string
 	spec   string
@@ -25,16 +26,24 @@ type probe struct {
 	units  [][]float32
 	tokens []int32
 	values []float64
+
+	features *steering.Features // of a probe that reads features; nil otherwise
+	plan     hooks.Plan
 }
 
-// newProbe reads a spec of the kind vector:FILE[@SITES].
+// newProbe reads a spec of the kind vector:FILE[@SITES] or sae:DIR.
 func newProbe(spec string, sh *hooks.Shape) (*probe, error) {
 	l, err := steer.Load(spec, sh)
 	if err != nil {
 		return nil, err
 	}
+	if f, ok := l.Hook.(*steering.Features); ok && f.Reads() {
+		p := &probe{name: l.Name(), spec: spec, where: l.Where(), features: f}
+		p.plan, err = f.Bind(sh)
+		return p, err
+	}
 	if s := l.Spec(); s.Kind != steering.KindVector || s.Where != (hooks.Where{}) {
-		return nil, errors.New("a probe reads all generated tokens along one vector: want vector:FILE[@SITES], found " + spec)
+		return nil, errors.New("a probe reads all generated tokens along one vector: want vector:FILE[@SITES] or sae:DIR, found " + spec)
 	}
 	plan, err := l.Bind(sh)
 	if err != nil {
@@ -67,6 +76,9 @@ func along(h, u []float32) float64 {
 
 // taps are one a site, in forward order: the first one opens a value, the others add to it.
 func (p *probe) taps() []hooks.Tap {
+	if p.features != nil {
+		return p.plan.Taps
+	}
 	var out []hooks.Tap
 	for i, site := range p.sites {
 		u, share := p.units[i], 1/float64(len(p.sites))

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package answer
+
+import (
+	"slices"
+
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/runtime"
+)
+
+// Told is a token with what hooks reported at it: of a token of the answer, at the position behind which it was chosen; of one of the prompt, at its own.
+type Told struct {
+	ID       int32     `json:"id"`
+	Token    string    `json:"token"`
+	Position int       `json:"position"` // at which the hooks saw what they report
+	Fired    []Reading `json:"fired,omitempty"`
+	Concepts []Reading `json:"concepts,omitempty"`
+	Features []Reading `json:"features,omitempty"`
+	Experts  []Reading `json:"experts,omitempty"`
+	Probes   []Reading `json:"probes,omitempty"`
+	Gauges   []Reading `json:"gauges,omitempty"`
+}
+
+// Reading is a hooks.Reading in the form that is printed as JSON.
+type Reading struct {
+	Hook  string  `json:"hook"`
+	Site  string  `json:"site"`
+	Index int32   `json:"index"`
+	Label string  `json:"label,omitempty"`
+	Value float32 `json:"value"`
+}
+
+// told sorts the readings that came with a token: those at the position behind which it was chosen are its own, the others tokens' of the prompt.
+func (c *collector) told(t *runtime.Token) {
+	if len(t.Readings) == 0 {
+		return
+	}
+	a := c.answer
+	behind := len(a.PromptIDs) + c.passes - 2
+	own := Told{ID: t.ID, Token: c.piece(t.ID), Position: behind}
+	for _, r := range t.Readings {
+		if r.Position == behind {
+			own.add(r)
+			continue
+		}
+		if r.Position < len(a.PromptIDs) {
+			c.ofPrompt(r.Position).add(r)
+		}
+	}
+	a.Tokens = append(a.Tokens, own)
+}
+
+// ofPrompt returns the entry of a prompt token. Sites report one after the other, each in the order of positions.
+func (c *collector) ofPrompt(position int) *Told {
+	a := c.answer
+	i, found := slices.BinarySearchFunc(a.Prompt, position, func(t Told, p int) int { return t.Position - p })
+	if !found {
+		id := a.PromptIDs[position]
+		a.Prompt = slices.Insert(a.Prompt, i, Told{ID: id, Token: c.piece(id), Position: position})
+	}
+	return &a.Prompt[i]
+}
+
+func (t *Told) add(r hooks.Reading) {
+	to := map[hooks.ReadingKind]*[]Reading{
+		hooks.Rule: &t.Fired, hooks.Concept: &t.Concepts, hooks.Feature: &t.Features, hooks.Expert: &t.Experts, hooks.Probe: &t.Probes, hooks.Gauge: &t.Gauges,
+	}[r.Kind]
+	*to = append(*to, Reading{Hook: r.Hook, Site: r.Site.String(), Index: r.Index, Label: r.Label, Value: r.Value})
+}
