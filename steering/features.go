@@ -65,8 +65,7 @@ func NewFeatures(spec Spec, d *dictionary.Dictionary, labels *Labels) (*Features
 	if f.Reads() {
 		f.Top = reportedFeatures
 	}
-	exact := d.Form.Act.Kind == dictionary.Pursuit // every round works on what the one before it left: errors would add up
-	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix(), Exact: exact}
+	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix()}
 	return f, nil
 }
 
@@ -232,6 +231,7 @@ func (f *Features) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	if err != nil {
 		return hooks.Plan{}, err
 	}
+	f.dict.Prepare()
 	w := newWatch(f, in)
 	where := f.spec.Where
 	where.Ordinary = where.Ordinary || f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive

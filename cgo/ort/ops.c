@@ -17,6 +17,8 @@ OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out) {
   const OrtValue* v = NULL;
   OrtStatus* st = FN(KernelContext_GetInput, OrtStatus*, const OrtKernelContext*, size_t, const OrtValue**)(ctx, index, &v);
   if (st != NULL) return st;
+  *out = (tt_tensor){NULL, NULL, 0};
+  if (v == NULL) return NULL;  // optional and absent
   int type;
   st = FN(GetTensorElementTypeAndShapeDataReference, OrtStatus*, const OrtValue*, int*, const int64_t**, size_t*)(v, &type, &out->shape, &out->rank);
   if (st != NULL) return st;

@@ -33,6 +33,7 @@ typedef struct {
 } tt_tensor;
 
 OrtStatus* tt_fail(const char* message);
+// An optional input that is absent has no data.
 OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out);
 OrtStatus* tt_output(OrtKernelContext* ctx, size_t index, const int64_t* shape, size_t rank, void** data);
 OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* out);

@@ -54,7 +54,7 @@ func (b *builder) mixture(i int, x string, r routing) string {
 		return b.Add("Experts", "trimtab", []string{x, r.ids, r.weights, up.Name, down.Name},
 			onnx.Attr{Name: "experts", Value: e.Count}, onnx.Attr{Name: "width", Value: d.Width}, onnx.Attr{Name: "hidden", Value: e.Width},
 			onnx.Attr{Name: "gated", Value: 1}, onnx.Attr{Name: "activation", Value: int(d.Activation)},
-			onnx.Attr{Name: "up_type", Value: int(up.Type())}, onnx.Attr{Name: "down_type", Value: int(down.Type())})
+			onnx.Attr{Name: "up_type", Value: int(up.As)}, onnx.Attr{Name: "down_type", Value: int(down.As)})
 	}
 	return b.floatExperts(i, w, x, r)
 }
@@ -121,7 +121,7 @@ func (b *builder) expertWeights(i int) expertWeights {
 func (b *builder) packedExperts(i int, w expertWeights) (up, down Weight, ok bool) {
 	e := &b.d.Experts
 	_, biased := b.src.Tensor(b.name(i, "ffn_down_exps.bias"))
-	if b.o.PackedBytes == nil || biased || e.Alpha != 0 && e.Alpha != 1 || e.Offset != 0 || e.Limit != 0 || !sameType(w.up) || !sameType(w.down) {
+	if b.o.PackedBytes == nil || biased || e.Alpha != 0 && e.Alpha != 1 || e.Offset != 0 || e.Limit != 0 || !b.sameType(w.up) || !b.sameType(w.down) {
 		return up, down, false
 	}
 	up = b.parts(b.name(i, "ffn_gate_exps+ffn_up_exps"), w.up, 2*e.Width)
@@ -135,8 +135,8 @@ func (b *builder) packedExperts(i int, w expertWeights) (up, down Weight, ok boo
 // parts is a packed weight of one matrix an expert; its size is 0 where there is no kernel.
 func (b *builder) parts(name string, pieces []Tensor, rows int) Weight {
 	n := b.d.Experts.Count
-	w := Weight{Name: name, Form: Packed, Pieces: pieces, Rows: n * rows, Cols: pieces[0].Cols(), Parts: n}
-	w.Bytes = n * b.o.PackedBytes(w.Type(), rows, w.Cols)
+	w := Weight{Name: name, Form: Packed, Pieces: pieces, As: b.as(&pieces[0]), Rows: n * rows, Cols: pieces[0].Cols(), Parts: n}
+	w.Bytes = n * b.o.PackedBytes(w.As, rows, w.Cols)
 	return w
 }
 

@@ -14,14 +14,18 @@ const massiveSample = 4096
 // Massive tells massive activations, which dictionaries are neither trained nor measured on, from ordinary ones: position 0
 // and every row whose norm is above four times the median. The zero value has seen nothing. One goroutine at a time may use it.
 type Massive struct {
-	norms  []float64 // sorted
-	median float64
+	norms   []float64 // sorted
+	median  float64
+	settled bool
 }
+
+// NewMassive returns a judge that has learnt all it needs: the median norm of ordinary rows.
+func NewMassive(median float64) Massive { return Massive{median: median, settled: true} }
 
 // Learn takes the norms of rows into the median; those of position 0 stay out. first is the position of the first row, width
 // the numbers of a row. Learn from a whole text before asking about it: a median of few rows can be a massive one.
 func (m *Massive) Learn(rows []float32, width, first int) {
-	for i := 0; i+width <= len(rows) && len(m.norms) < massiveSample; i += width {
+	for i := 0; i+width <= len(rows) && len(m.norms) < massiveSample && !m.settled; i += width {
 		if first+i/width > 0 {
 			m.norms = append(m.norms, norm64(rows[i:i+width]))
 		}
