@@ -37,7 +37,7 @@ func TestChatExperts(t *testing.T) {
 		{"off changes the answer", "/experts off 1/7,1/10,2/13,1/4,3/11,1/15,3/12,0/6\n" + closedQuestion, "", "", false},
 		{"on again", "/experts off 1/7,1/10,2/13,1/4,3/11,1/15,3/12,0/6\n/experts on\n" + closedQuestion, refusal, "off from the next answer on: none", false},
 		{"one on again", "/experts off 1/7,1/10\n/experts on 1/7\n/steering\n", "off-drop=1/10\n", "", false},
-		{"off without a list", "/experts off\n", "", "want /experts off LAYER/EXPERT", true},
+		{"off without a list", "/experts off\n", "", "want a list behind off", true},
 		{"off by a wrong name", "/experts off seven\n", "", `found "seven"`, true},
 		{"an expert that there is not", "/experts off 1/16\n", "", "an expert between 0 and 15", true},
 		{"too many", "/experts off 1/0,1/1,1/2,1/3,1/4,1/5,1/6,1/7,1/8,1/9,1/10,1/11,1/12,1/13,1/14\n", "", "15 of 16 off", true},

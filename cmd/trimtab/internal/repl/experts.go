@@ -131,7 +131,7 @@ func (c *Chat) switchExperts(list string, off bool) error {
 	next := slices.Clone(v.off)
 	switch {
 	case off && len(named) == 0:
-		return errors.New("experts: want /experts off LAYER/EXPERT,...")
+		return errors.New("experts: want a list behind off, such as /experts off 3/17,5/2")
 	case len(named) == 0:
 		next = nil
 	}
