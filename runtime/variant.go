@@ -45,6 +45,7 @@ func (m ownNetwork) build(p *program) (*variant, error) {
 	o := m.config.graph()
 	if len(p.steps) > 0 {
 		s := splicer{program: p, masks: map[int][]decoder.Mask{}}
+		o.Watched = func(point string, layer int) bool { return len(p.at(site(point, layer))) > 0 }
 		o.At, o.Masks = s.at, func(layer int) []decoder.Mask { return s.masks[layer] }
 	}
 	g, err := decoder.Build(&m.file.Description, m.file, o)

@@ -16,10 +16,15 @@
 //	rotate:FILE1,FILE2=DEGREES[@SITES]    turn the component in the plane of two directions
 //	sae:DIR[:LABELS][*SHARE][#EDIT,...][@SITE]   watch the features of a sparse autoencoder, and set those of EDIT; itda: the same with atoms
 //	rules:FILE[*FACTOR]                   an ActivationReasoning program
-//	experts:FILE, experts:MODE=LAYER/EXPERT,...  a mask over the experts of a mixture
+//	experts:FILE[*STRENGTH], experts:MODE=LAYER/EXPERT,...[*STRENGTH]  a mask over the experts of a mixture
+//	experts:watch                         read which experts tokens choose
 //
 // EDIT is FEATURE=V, +=V, *=V, >=V or <=V, where FEATURE is a number or a word that one label alone has, or splice, which puts the reconstruction in the
 // activation's place. LABELS is a JSON file of words for features; labels.json of the dictionary's folder is read without being named.
+//
+// MODE is off-drop (no weight, the slot stays empty), off-replace (as if the router had no row for it), force-on, force-max or soft+ (logit above all others),
+// soft- (below all others), or scale*FACTOR; a mask may have several, with semicolons between them. Its file is what trimtab fit experts writes, or JSON objects
+// with layer, expert, mode and value.
 //
 // FILE is a control-vector GGUF or a safetensors file. FILE:NAME chooses from a file with several families of directions (diffmean.8, diffmean.9, ...
 // and pca.8, pca.9, ... are two), or, where NAME is a tensor's whole name, that one tensor. SITES is what [hooks.Shape.Select] reads;

@@ -26,7 +26,10 @@ func loadExperts(s *Spec) (Hook, error) {
 	if s.Sites != "" {
 		return nil, fmt.Errorf("steering: %s: want no @SITES behind a mask, which names its layers itself", s)
 	}
-	if s.Text != "" {
+	switch {
+	case s.Text == expertsWatch:
+		return &watching{experts.Watch{Where: s.Where}, *s, hooks.NewKnob(1)}, nil
+	case s.Text != "":
 		mask, err := experts.Parse(s.Text)
 		if err != nil {
 			return nil, fmt.Errorf("steering: %w", err)
@@ -144,4 +147,34 @@ func maskEdits(sh *hooks.Shape, list []rules.Expert) ([]hooks.Edit, *hooks.Knob,
 	knob := hooks.NewKnob(0)
 	edits, err := experts.Of(experts.OffDrop, 0, off).Edits(sh, "mask", knob, hooks.Where{})
 	return edits, knob, err
+}
+
+// expertsWatch is the text of a spec that only reads.
+const expertsWatch = "watch"
+
+// watching reports the experts that tokens choose.
+type watching struct {
+	experts.Watch
+	spec Spec
+	knob *hooks.Knob
+}
+
+func (w *watching) Name() string          { return "experts" }
+func (w *watching) Spec() Spec            { return w.spec }
+func (w *watching) Strength() *hooks.Knob { return w.knob }
+func (w *watching) Warnings() []string    { return nil }
+
+// Sites returns where choices are read.
+func (w *watching) Sites(sh *hooks.Shape) ([]Place, error) {
+	plan, err := w.Bind(sh)
+	if err != nil {
+		return nil, fmt.Errorf("steering: experts: %w", err)
+	}
+	var out []Place
+	for _, t := range plan.Taps {
+		if t.Site.Point == hooks.RouterWeights {
+			out = append(out, Place{Site: t.Site, Tensors: []string{"watch"}})
+		}
+	}
+	return out, nil
 }

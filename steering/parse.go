@@ -131,11 +131,16 @@ func (p *parser) features(s *Spec) error {
 	return nil
 }
 
-// mask reads MODE=LAYER/EXPERT,...[*STRENGTH] in experts; what begins with no mode is a file.
+// mask reads MODE=LAYER/EXPERT,...[*STRENGTH] and the word watch in experts; anything else is a file.
 func (p *parser) mask(s *Spec) error {
 	name, _, found := strings.Cut(p.text[p.start:p.end], "=")
 	name, _, _ = strings.Cut(name, "*")
-	if _, err := experts.ParseMode(strings.TrimSpace(name)); s.Kind != KindExperts || !found || err != nil {
+	name = strings.TrimSpace(name)
+	if s.Kind == KindExperts && name == expertsWatch && !found {
+		s.Text, p.end = name, p.start
+		return nil
+	}
+	if _, err := experts.ParseMode(name); s.Kind != KindExperts || !found || err != nil {
 		return nil
 	}
 	if err := p.strength(s); err != nil {

@@ -71,6 +71,8 @@ type Options struct {
 	// At is called at every site in forward order with the value there, and returns the value that takes its place; nil leaves the graph as it is.
 	// What it returns for expert_ids and router_weights is not read: these can only be watched.
 	At func(g *onnx.Graph, point string, layer int, value string, width int, rows Rows) string
+	// Watched says whether anything stands at a value that can only be read, which costs nodes to show; nil is yes everywhere.
+	Watched func(point string, layer int) bool
 	// Masks returns what acts on a block's router; it is called behind the block's router_logits. nil is nothing, nowhere.
 	Masks func(layer int) []Mask
 }

@@ -165,13 +165,19 @@ func (b *builder) watch(i int, ids, weights string) {
 		return
 	}
 	k := b.d.Experts.Used
-	shown := b.cast(ids, onnx.Float)
-	if after := b.site("expert_ids", i, shown, k, AllRows); after != shown {
-		weights = b.op("Add", weights, b.op("Mul", after, b.number(0)))
-	} else {
-		weights = b.op("Identity", weights)
+	wanted := func(point string) bool { return b.o.Watched == nil || b.o.Watched(point, i) }
+	seen := ""
+	if wanted("expert_ids") {
+		seen = b.site("expert_ids", i, b.cast(ids, onnx.Float), k, AllRows)
 	}
-	b.site("router_weights", i, weights, k, AllRows)
+	if !wanted("router_weights") {
+		return
+	}
+	if seen == "" {
+		b.site("router_weights", i, b.op("Identity", weights), k, AllRows)
+		return
+	}
+	b.site("router_weights", i, b.op("Add", weights, b.op("Mul", seen, b.number(0))), k, AllRows)
 }
 
 // expertName is one expert's tensor in files that keep experts apart, such as blk.3.ffn_gate.5.weight.

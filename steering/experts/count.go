@@ -3,8 +3,6 @@
 package experts
 
 import (
-	"slices"
-
 	"github.com/trimtab/trimtab/hooks"
 )
 
@@ -15,7 +13,7 @@ type Tokens string
 const (
 	Prompt Tokens = "prompt" // all of the prompt
 	Last   Tokens = "last"   // the last one of the prompt
-	Answer Tokens = "answer" // those that were generated and run, which the end of the answer is not
+	Answer Tokens = "answer" // those behind the prompt, generated or given; the end of an answer that was generated has not run
 )
 
 // Map is how often experts were chosen, by row (a block with a router) and expert.
@@ -60,14 +58,14 @@ func newMap(layers []int, experts int) *Map {
 // Counter is a hook that counts the experts that a session's tokens choose. It belongs to one session; read it between runs.
 type Counter struct {
 	tokens Tokens
-	prompt int // tokens of the prompt; of interest to Last
+	prompt int // tokens of the prompt
 	now    *Map
 }
 
 // NewCounter returns a counter of the given tokens.
 func NewCounter(t Tokens) *Counter { return &Counter{tokens: t} }
 
-// Begin starts a new map for a prompt of so many tokens.
+// Begin starts a new map for a prompt of so many tokens, from position 0.
 func (c *Counter) Begin(prompt int) {
 	c.prompt = prompt
 	c.now = newMap(c.now.Layers, len(c.now.Counts[0]))
@@ -83,8 +81,8 @@ func (c *Counter) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 		return hooks.Plan{}, err
 	}
 	c.now = newMap(layers, experts)
-	return observe(layers, "count", func(i int, a *hooks.Activation, row int, ids, weights []float32) {
-		if !c.counts(a.Phase, a.First+row) {
+	return observe(layers, "count", hooks.Where{}, func(i int, a *hooks.Activation, row int, ids, weights []float32) {
+		if !c.counts(a.First + row) {
 			return
 		}
 		for j, id := range ids {
@@ -97,14 +95,14 @@ func (c *Counter) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	}), nil
 }
 
-func (c *Counter) counts(phase hooks.Phase, position int) bool {
+func (c *Counter) counts(position int) bool {
 	switch c.tokens {
 	case Answer:
-		return phase == hooks.Decode
+		return position >= c.prompt
 	case Last:
-		return phase == hooks.Prefill && position == c.prompt-1
+		return position == c.prompt-1
 	}
-	return phase == hooks.Prefill
+	return position < c.prompt
 }
 
 // routers lists the blocks whose choice can be read, and the number of their experts.
@@ -121,17 +119,18 @@ func routers(sh *hooks.Shape) (layers []int, experts int, err error) {
 	return layers, experts, err
 }
 
-// observe is a plan that calls see for each row of each block with the experts that it chose; i counts the blocks. see must not keep what it is given.
-func observe(layers []int, name string, see func(i int, a *hooks.Activation, row int, ids, weights []float32)) hooks.Plan {
+// observe is a plan that calls see for each row of each block with the experts that it chose; i counts the blocks. see must not keep what it is given. What
+// stands at expert_ids runs before router_weights of the same block: see decoder's watch.
+func observe(layers []int, name string, where hooks.Where, see func(i int, a *hooks.Activation, row int, ids, weights []float32)) hooks.Plan {
 	var p hooks.Plan
 	for i, layer := range layers {
 		var ids []float32
 		p.Taps = append(p.Taps,
-			hooks.Tap{Name: name, Site: hooks.At(hooks.ExpertIDs, layer), ReadOnly: true, Func: func(a *hooks.Activation) error {
+			hooks.Tap{Name: name, Site: hooks.At(hooks.ExpertIDs, layer), Where: where, ReadOnly: true, Func: func(a *hooks.Activation) error {
 				ids = append(ids[:0], a.Data...)
 				return nil
 			}},
-			hooks.Tap{Name: name, Site: hooks.At(hooks.RouterWeights, layer), ReadOnly: true, Func: func(a *hooks.Activation) error {
+			hooks.Tap{Name: name, Site: hooks.At(hooks.RouterWeights, layer), Where: where, ReadOnly: true, Func: func(a *hooks.Activation) error {
 				for row := range a.Rows {
 					see(i, a, row, ids[row*a.Width:][:a.Width], a.Row(row))
 				}
@@ -142,18 +141,20 @@ func observe(layers []int, name string, see func(i int, a *hooks.Activation, row
 }
 
 // Watch is a hook that reports, with each token, the experts that were chosen where the model chose it: a hooks.Reading of kind Expert for each, the
-// largest share first. It keeps nothing and may be attached to many sessions.
-type Watch struct{}
+// largest weight first. It keeps nothing and may be attached to many sessions.
+type Watch struct {
+	Where hooks.Where // tokens that are watched
+}
 
 // Bind asks for the experts of every block.
-func (Watch) Bind(sh *hooks.Shape) (hooks.Plan, error) {
+func (w Watch) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	layers, _, err := routers(sh)
 	if err != nil {
 		return hooks.Plan{}, err
 	}
-	return observe(layers, "experts", func(i int, a *hooks.Activation, row int, ids, weights []float32) {
-		if row != len(a.Rows)-1 {
-			return // of a prompt, the row that the next token is chosen from
+	return observe(layers, "experts", w.Where, func(i int, a *hooks.Activation, row int, ids, weights []float32) {
+		if !a.Rows[row] || row != len(a.Rows)-1 {
+			return // of a prompt, only the row that the next token is chosen from
 		}
 		for j, id := range ids {
 			a.Run.Report(hooks.Reading{
@@ -161,28 +162,4 @@ func (Watch) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 			})
 		}
 	}), nil
-}
-
-// Usage is the map of readings of kind Expert, of any number of tokens.
-func Usage(sh *hooks.Shape) (*Map, error) {
-	layers, experts, err := routers(sh)
-	if err != nil {
-		return nil, err
-	}
-	return newMap(layers, experts), nil
-}
-
-// Take adds the readings that came with one token.
-func (m *Map) Take(readings []hooks.Reading) {
-	seen := false
-	for _, r := range readings {
-		if i := slices.Index(m.Layers, r.Site.Layer); r.Kind == hooks.Expert && i >= 0 {
-			m.Counts[i][r.Index]++
-			m.Weights[i][r.Index] += float64(r.Value)
-			seen = true
-		}
-	}
-	if seen {
-		m.Tokens++
-	}
 }

@@ -99,7 +99,14 @@ func Interval(k, n int) (low, high float64) {
 	const z = 1.959964
 	p, m := float64(k)/float64(n), float64(n)
 	centre, spread := p+z*z/(2*m), z*math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return max((centre-spread)/(1+z*z/m), 0), min((centre+spread)/(1+z*z/m), 1)
+	low, high = (centre-spread)/(1+z*z/m), (centre+spread)/(1+z*z/m)
+	if k == 0 {
+		low = 0 // which the formula gives up to a rounding
+	}
+	if k == n {
+		high = 1
+	}
+	return low, high
 }
 
 // Ratio returns the sum of some numbers divided by the sum of others, such as losses by tokens, and half the width of its 95 % confidence interval

@@ -29,6 +29,7 @@ func commands() []command {
 		{"compare", "", "", "answer the last message again without steering", (*Chat).compare, nil},
 		{"probe", "", "[SPEC | off]", "show how far answers reach along a vector, or a dictionary's features: vector:FILE[@SITES], sae:DIR", (*Chat).probe, specWords},
 		{"features", "", "[TEXT]", "show the features of the last answer's tokens, or those whose label has TEXT", (*Chat).features, nil},
+		{"experts", "", "[off LIST | on [LIST] | mark | fit]", "watch experts, switch them off and on, find those of marked or refused answers", (*Chat).experts, expertWords},
 		{"sites", "", "", "list the sites of the model", (*Chat).sites, nil},
 		{"sys", "", "[TEXT]", `set the system prompt ("" is none), or show it`, (*Chat).sys, nil},
 		{"temp", "", "[VALUE]", "set the temperature", (*Chat).temp, nil},

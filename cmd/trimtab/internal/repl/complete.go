@@ -61,6 +61,10 @@ func showWords(_ *Chat, arg string) (string, []string) {
 	return arg, []string{"info", "parameters", "system", "messages"}
 }
 
+func expertWords(_ *Chat, arg string) (string, []string) {
+	return arg, []string{"off ", "on ", "mark", "fit"}
+}
+
 // specWords completes the kind of a spec, then its file, then the point of a site.
 func specWords(c *Chat, arg string) (string, []string) {
 	kind, file, typed := strings.Cut(arg, ":")

@@ -82,6 +82,7 @@ func (c *Chat) reply(ctx context.Context) (bool, error) {
 	c.talk.turns = append(c.talk.turns, chat.Message{Role: "assistant", Content: got.Text})
 	c.talk.last = &reply{got, c.rig.summary()}
 	c.screen.print(c.rig.readings(c.tok, c.screen))
+	c.view.take(got)
 	if c.rig.probesFeatures() && len(got.Tokens) > 0 {
 		c.screen.print(c.table(got))
 	}

@@ -42,6 +42,7 @@ type Chat struct {
 	flags    *pflag.FlagSet // bound to settings
 	talk     conversation
 	rig      *rig
+	view     expertView
 }
 
 // Run chats until the input ends or the user leaves.

@@ -88,7 +88,7 @@ func (c *Chat) load(_ context.Context, path string) error {
 		return fmt.Errorf("load %s: %w", path, err)
 	}
 	c.rig.close()
-	c.rig, c.talk = r, conversation{system: s.System}
+	c.rig, c.view, c.talk = r, expertView{}, conversation{system: s.System}
 	for _, m := range s.Messages {
 		c.talk.turns = append(c.talk.turns, chat.Message{Role: m.Role, Content: m.Content})
 	}
