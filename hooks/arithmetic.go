@@ -2,21 +2,29 @@
 
 package hooks
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Operands returns the directions as the formulas of Op use them: as given for Add and AddKeepNorm, unit length for the projections and Clamp,
-// an orthonormal basis of the plane for Rotate. The edit must have passed Check.
+// an orthonormal basis of the plane for Rotate; for Raise 1 at the raised experts and 1 at the lowered ones; for Route what is added to the logits, to the choice,
+// and to the factors, which are 1 without. The edit must have passed Check.
 func (e *Edit) Operands() [][]float32 {
 	switch e.Op {
 	case Add, AddKeepNorm:
 		return e.Directions
 	case Rotate:
 		return plane(e.Directions)
+	case Raise:
+		return [][]float32{signs(e.Directions[0], 1), signs(e.Directions[0], -1)}
+	case Route:
+		return routeOperands(e.Directions)
 	}
 	return [][]float32{unit(widen(e.Directions[0]))}
 }
 
-// Tap returns the same edit as Go code: the plain form that the graph's form is compared with.
+// Tap returns the same edit as Go code: the plain form that the graph's form is compared with. That of a Route, which changes no activation, is Router.Choose.
 func (e *Edit) Tap() Tap {
 	ops := e.Operands()
 	return Tap{Name: e.Name, Site: e.Site, Where: e.Where, Func: func(a *Activation) error {
@@ -28,6 +36,26 @@ func (e *Edit) Tap() Tap {
 		}
 		return nil
 	}}
+}
+
+// signs is 1 where v has the given sign.
+func signs(v []float32, sign float32) []float32 {
+	out := make([]float32, len(v))
+	for i, x := range v {
+		if x*sign > 0 {
+			out[i] = 1
+		}
+	}
+	return out
+}
+
+func routeOperands(d [][]float32) [][]float32 {
+	n := len(d[0])
+	low, before, after := make([]float32, n), make([]float32, n), make([]float32, n)
+	for i := range n {
+		low[i], before[i], after[i] = min(d[0][i], 0), d[1][i]-1, d[2][i]-1
+	}
+	return [][]float32{low, d[0], before, after}
 }
 
 // apply carries the edit out on one row in double precision.
@@ -57,8 +85,16 @@ func (e *Edit) apply(h []float32, ops [][]float32, c float64) {
 		r, sin, cos := math.Hypot(p, q), math.Sin(c*math.Pi/180), math.Cos(c*math.Pi/180)
 		addScaled(h, r*cos-p, u)
 		addScaled(h, r*sin-q, ops[1])
+	case Raise:
+		high, low := float64(slices.Max(h))+margin, float64(slices.Min(h))-margin
+		for i, x := range h {
+			h[i] = float32(float64(x) + c*(float64(u[i])*(high-float64(x))+float64(ops[1][i])*(low-float64(x))))
+		}
 	}
 }
+
+// margin is how far a raised logit stands above the others: steer_moe's 0.01.
+const margin = 0.01
 
 // plane returns an orthonormal basis of two directions by Gram-Schmidt, or nil where they are parallel.
 func plane(d [][]float32) [][]float32 {

@@ -19,11 +19,15 @@ const (
 	ProjectPositive           // h - c max(h·u, 0) u
 	Clamp                     // h + c (clip(h·u, Low, High) - h·u) u
 	Rotate                    // angular steering (lone17/angular-steering): the component in the plane of two directions turned to c degrees
+
+	// The two below stand at router_logits.i alone; v has a number for each expert.
+	Raise // SteerMoE (arXiv 2509.09660): h_e + c (max h + 0.01 - h_e) where v_e > 0, h_e + c (min h - 0.01 - h_e) where v_e < 0
+	Route // the router itself, whatever its formula, with directions choice, before, after: see RouteDirections
 )
 
 // String returns the name that the steer grammar uses.
 func (o Op) String() string {
-	return [...]string{"vector", "norm", "project", "project+", "clamp", "rotate"}[o]
+	return [...]string{"vector", "norm", "project", "project+", "clamp", "rotate", "raise", "route"}[o]
 }
 
 // Knob is a strength that may be turned at any time, from any goroutine; the next pass sees it.
@@ -70,6 +74,14 @@ func (e *Edit) Check(sh *Shape) error {
 	if want := e.Op.directions(); len(e.Directions) != want {
 		return e.fault(fmt.Sprintf("%d directions", want), fmt.Sprint(len(e.Directions)))
 	}
+	if e.Op == Raise || e.Op == Route {
+		if err := e.checkRouter(sh); err != nil {
+			return err
+		}
+	}
+	if e.Op == Route {
+		return e.checkRoute(width)
+	}
 	for _, d := range e.Directions {
 		if err := e.checkDirection(d, width); err != nil {
 			return err
@@ -84,16 +96,59 @@ func (e *Edit) Check(sh *Shape) error {
 	return nil
 }
 
-func (e *Edit) checkDirection(d []float32, width int) error {
-	if len(d) != width {
-		return e.fault(fmt.Sprintf("a direction of the site's width %d", width), fmt.Sprintf("one of width %d", len(d)))
+// checkRouter wants the site of a router whose choice can be checked.
+func (e *Edit) checkRouter(sh *Shape) error {
+	site, err := sh.Resolve(e.Site)
+	if err != nil {
+		return err
 	}
-	var sum float64
-	for i, x := range d {
-		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
-			return e.fault("finite numbers", fmt.Sprintf("%v at index %d", x, i))
+	if site.Point != RouterLogits {
+		return e.fault("a site "+string(RouterLogits)+".LAYER", site.String())
+	}
+	r := sh.Routers[site.Layer]
+	switch {
+	case r == nil || r.Used == 0:
+		return e.fault("a router of which it is known how many experts a token uses", "one of an export that does not say")
+	case e.Op == Route && r.Node != "" && !e.closesOnly():
+		return e.fault("a mask that only takes experts out of the running (off-replace) or raises and lowers logits (force-max, soft-)",
+			"one that changes what happens within the export's "+r.Node)
+	}
+	return nil
+}
+
+// closesOnly tells whether a Route can be had by lowering logits in front of the router.
+func (e *Edit) closesOnly() bool {
+	for i, x := range e.Directions[0] {
+		if x > 0 || e.Directions[1][i] != 1 || e.Directions[2][i] != 1 {
+			return false
 		}
-		sum += float64(x) * float64(x)
+	}
+	return true
+}
+
+func (e *Edit) checkRoute(width int) error {
+	acts := false
+	for j, d := range e.Directions {
+		if _, err := e.magnitude(d, width); err != nil {
+			return err
+		}
+		for i, x := range d {
+			if j > 0 && x < 0 {
+				return e.fault("factors of at least 0", fmt.Sprintf("%v for expert %d", x, i))
+			}
+			acts = acts || x != float32(min(j, 1))
+		}
+	}
+	if !acts {
+		return e.fault("a mask", "one that changes nothing")
+	}
+	return nil
+}
+
+func (e *Edit) checkDirection(d []float32, width int) error {
+	sum, err := e.magnitude(d, width)
+	if err != nil {
+		return err
 	}
 	if sum == 0 {
 		return e.fault("a direction", "the zero vector")
@@ -101,13 +156,43 @@ func (e *Edit) checkDirection(d []float32, width int) error {
 	return nil
 }
 
+// magnitude is the sum of squares of a direction of the right width and finite numbers.
+func (e *Edit) magnitude(d []float32, width int) (float64, error) {
+	if len(d) != width {
+		return 0, e.fault(fmt.Sprintf("a direction of the site's width %d", width), fmt.Sprintf("one of width %d", len(d)))
+	}
+	var sum float64
+	for i, x := range d {
+		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
+			return 0, e.fault("finite numbers", fmt.Sprintf("%v at index %d", x, i))
+		}
+		sum += float64(x) * float64(x)
+	}
+	return sum, nil
+}
+
 func (e *Edit) fault(want, got string) error {
 	return &EditError{Edit: e.Name, Site: e.Site, Want: want, Got: got}
 }
 
 func (o Op) directions() int {
-	if o == Rotate {
+	switch o {
+	case Rotate:
 		return 2
+	case Route:
+		return 3
 	}
 	return 1
+}
+
+// RouteDirections returns the directions of a Route that changes nothing, to be filled in. The choice is Closed for an expert that is to be chosen as if
+// the router had no row for it, Forced for one that is always chosen, with the weight that the model's own formula gives it. The factors before and after
+// multiply an expert's weight before and after the chosen ones are divided by their sum; a factor f at strength c is max(0, 1 + c (f-1)), and choices hold at
+// every strength above 0.001. Strengths below 0 are 0. Routes on one block add up. Where a model does not divide, before and after are the same.
+func RouteDirections(experts int) (choice, before, after []float32) {
+	choice, before, after = make([]float32, experts), make([]float32, experts), make([]float32, experts)
+	for i := range experts {
+		before[i], after[i] = 1, 1
+	}
+	return choice, before, after
 }

@@ -21,6 +21,7 @@ type Shape struct {
 	Context int             // largest sequence, in tokens
 	Widths  map[Site]int    // every site the model has, with its width
 	Missing map[Site]string // sites it lacks, with the reason
+	Routers map[int]*Router // of the blocks that have experts
 }
 
 // Resolve counts a negative layer from the last block and returns a *SiteError where the model lacks the site.

@@ -3,34 +3,10 @@
 package runtime
 
 import (
-	"fmt"
-
 	"github.com/trimtab/trimtab/cgo/kernels"
 	"github.com/trimtab/trimtab/cgo/ort"
 	"github.com/trimtab/trimtab/models/decoder"
 )
-
-// KV says how keys and values are kept, and with that which attention runs.
-type KV string
-
-// The forms of a cache.
-const (
-	KVHalf KV = "f16" // half precision, the project's own attention
-	KVFull KV = "f32" // float32, the project's own attention
-	KVORT  KV = "ort" // float32, ONNX Runtime's attention
-)
-
-func (k KV) cache() (decoder.Cache, error) {
-	switch k {
-	case KVHalf:
-		return decoder.CacheF16, nil
-	case KVFull:
-		return decoder.CacheF32, nil
-	case KVORT:
-		return decoder.CacheORT, nil
-	}
-	return 0, fmt.Errorf("runtime: kv: want f16, f32 or ort, found %q", string(k))
-}
 
 // cache holds the keys and values of a session, in memory that attention writes in place.
 type cache struct {

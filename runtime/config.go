@@ -8,21 +8,13 @@ import (
 	goruntime "runtime"
 )
 
-// Quant says in which form weights run.
-type Quant string
-
-// The forms of weights.
-const (
-	Keep    Quant = "keep" // stored blocks as they are, activations rounded to 8 bits inside the products
-	Float32 Quant = "f32"  // expanded exactly
-)
-
 // Config says how a model is opened; the zero value is right for most uses.
 type Config struct {
 	Library  string                  // path of ONNX Runtime's shared library; "" searches (see FindLibrary)
 	Threads  int                     // threads of one pass; 0 is one a processor, at most 8
 	Quant    Quant                   // "" is Keep
-	KV       KV                      // form of keys and values; "" is KVHalf for Keep and KVORT for Float32
+	Kernels  Kernels                 // "" is Own, but ORT for Float32 where KV does not ask for what only Own has
+	KV       KV                      // form of keys and values; "" is KVHalf for Own and KVFull for ORT
 	Context  int                     // most tokens of a session; 0 is what the model was made for
 	Chunk    int                     // tokens of a prompt that run in one pass; 0 is 256
 	Progress func(done, total int64) // called while weights are prepared, in bytes; nil is silent
@@ -37,17 +29,9 @@ var (
 )
 
 func (c Config) withDefaults(context int) (Config, error) {
-	if c.Quant == "" {
-		c.Quant = Keep
-	}
-	if c.Quant != Keep && c.Quant != Float32 {
-		return c, fmt.Errorf("runtime: quant: want keep or f32, found %q", c.Quant)
-	}
-	if c.KV == "" {
-		c.KV = KVHalf
-		if c.Quant == Float32 {
-			c.KV = KVORT
-		}
+	c, err := c.withForms()
+	if err != nil {
+		return c, err
 	}
 	if c.Threads == 0 {
 		c.Threads = min(goruntime.NumCPU(), 8)

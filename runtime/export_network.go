@@ -178,4 +178,7 @@ func describeExport(sh *hooks.Shape, x *export.Model) {
 	for p, reason := range x.Missing {
 		sh.Missing[site(p.Point, p.Layer)] = reason
 	}
+	for i, r := range x.Routers() {
+		sh.Routers[i] = &hooks.Router{Experts: r.Experts, Used: r.Used, Node: r.Node}
+	}
 }

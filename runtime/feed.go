@@ -163,8 +163,13 @@ func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
 	}
 	b.numbers = append(b.numbers, cells)
 	for j := range o.rows {
+		if e.Op == hooks.Route && j > 0 && b.export != nil {
+			break // an export's router takes no masks: what is lowered in front of it is all
+		}
 		b.share(editInput(i, "v"+digit(j)), o.rows[j])
-		if e.Op != hooks.Add && e.Op != hooks.AddKeepNorm {
+		switch e.Op {
+		case hooks.Add, hooks.AddKeepNorm, hooks.Raise, hooks.Route:
+		default:
 			b.share(editInput(i, "u"+digit(j)), o.columns[j])
 		}
 	}
@@ -236,6 +241,8 @@ func (f *feed) setEdit(i int, e *hooks.Edit, rows []hooks.Row) error {
 		f.numbers[i][0].set(float32(cos))
 		f.numbers[i][1].set(float32(sin))
 		c = 1
+	case hooks.Route:
+		c = max(c, 0)
 	}
 	return f.coef[i].set(f.binding, c, rows, e.Where)
 }

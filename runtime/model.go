@@ -21,7 +21,6 @@ import (
 type Model struct {
 	file    *models.Model
 	config  Config
-	kv      decoder.Cache
 	version string // of ONNX Runtime
 	network network
 	shape   hooks.Shape
@@ -57,13 +56,10 @@ func Open(path string, c Config) (*Model, error) {
 }
 
 func (m *Model) load(c Config) (err error) {
-	if _, sinks := m.file.Tensor("blk.0.attn_sinks.weight"); sinks && c.KV == "" {
-		c.KV = KVORT // the project's own attention has no sinks
+	if m.file.Export != nil && (c.Kernels != "" || c.KV != "") {
+		return fmt.Errorf("runtime: kernels and kv: an ONNX export brings its own: want none given, found %q and %q", string(c.Kernels), string(c.KV))
 	}
 	if m.config, err = c.withDefaults(m.file.Context); err != nil {
-		return err
-	}
-	if m.kv, err = m.config.KV.cache(); err != nil {
 		return err
 	}
 	if m.config.Library == "" {
@@ -83,6 +79,11 @@ func (m *Model) load(c Config) (err error) {
 	m.store = store{held: map[string]*heldWeight{}, threads: m.config.Threads, progress: m.config.Progress, release: func([]byte) {}}
 	if r, ok := m.file.Source.(decoder.Releaser); ok {
 		m.store.release = r.Release
+	}
+	if m.config.graph().NBits { // slow without: a token of SmolLM2 took 0.9 s
+		if m.store.packs, err = ort.NewPacks(); err != nil {
+			return err
+		}
 	}
 	m.rope = ropeTable{rope: &m.file.Rope}
 	if m.network, err = m.newNetwork(); err != nil {

@@ -79,7 +79,7 @@ func (m ownNetwork) reserve(s *Session, n int) error {
 	if s.cache != nil && n <= s.cache.capacity {
 		return nil
 	}
-	c, err := newCache(&m.file.Description, m.kv, n, m.config.Context)
+	c, err := newCache(&m.file.Description, m.config.cache(), n, m.config.Context)
 	if err != nil {
 		return err
 	}

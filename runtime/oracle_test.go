@@ -239,13 +239,13 @@ func TestCacheIsAsWideAsTheGraphSays(t *testing.T) {
 	tiny(t, Config{}) // loads the library
 	for _, head := range []int{1, 16, 20, 63} {
 		d := &decoder.Description{Layers: 1, KVHeads: 2, HeadDim: head}
-		for _, kind := range []decoder.Cache{decoder.CacheORT, decoder.CacheF16, decoder.CacheF32} {
+		for _, kind := range []decoder.Cache{decoder.CacheORT, decoder.CacheF16, decoder.CacheF32, decoder.CacheI8} {
 			c, err := newCache(d, kind, 40, 64)
 			if err != nil {
 				t.Fatal(err)
 			}
 			elements := 2 * 64 * d.CacheDim() // of the keys
-			want := map[decoder.Cache]int{decoder.CacheORT: 4 * elements, decoder.CacheF16: 2 * 2 * elements, decoder.CacheF32: 2 * 4 * elements}[kind]
+			want := map[decoder.Cache]int{decoder.CacheORT: 4 * elements, decoder.CacheF16: 2 * 2 * elements, decoder.CacheF32: 2 * 4 * elements, decoder.CacheI8: 2 * elements}[kind]
 			if got := len(c.memory[0]); got < want || kind == decoder.CacheORT && got != want {
 				t.Errorf("head of %d, cache %d: %d bytes a buffer, want %d", head, kind, got, want)
 			}

@@ -198,9 +198,11 @@ func TestFamiliesMatchTransformers(t *testing.T) {
 		dir := filepath.Dir(path)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			ref := openReference(t, filepath.Join(dir, "reference.safetensors"))
-			m := open(t, dir, Config{Quant: Float32})
-			compareSites(t, m, ref, "p0.", limit)
-			compareGreedy(t, m, ref, "p0.")
+			for _, config := range []Config{{Quant: Float32}, {Quant: Float32, Kernels: Own, KV: KVFull}} {
+				m := open(t, dir, config)
+				compareSites(t, m, ref, "p0.", limit)
+				compareGreedy(t, m, ref, "p0.")
+			}
 		})
 	}
 }

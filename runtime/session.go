@@ -151,6 +151,9 @@ func (s *Session) rebuild(attached []*Attachment) error {
 		plans[i] = a.plan
 	}
 	p := compile(plans)
+	if err := s.model.shape.CheckMasks(p.edits); err != nil {
+		return err
+	}
 	held, err := p.hold(s.model)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 func Describe(f *models.Model) (hooks.Shape, error) {
 	sh := hooks.Shape{
 		Model: f.Name, Family: f.Family, Layers: f.Layers, Width: f.Width, Heads: f.Heads, Vocab: f.Vocab, Context: f.Context,
-		Widths: map[hooks.Site]int{}, Missing: map[hooks.Site]string{},
+		Widths: map[hooks.Site]int{}, Missing: map[hooks.Site]string{}, Routers: map[int]*hooks.Router{},
 	}
 	if sh.Model == "" {
 		sh.Model = filepath.Base(f.Path)
@@ -31,6 +31,11 @@ func Describe(f *models.Model) (hooks.Shape, error) {
 	if _, err := decoder.Build(&f.Description, f, decoder.Options{At: listen}); err != nil {
 		return sh, err
 	}
+	for i := range f.Layers {
+		if sh.Widths[hooks.At(hooks.RouterLogits, i)] > 0 {
+			sh.Routers[i] = router(&f.Experts)
+		}
+	}
 	for _, p := range hooks.Points() {
 		for i := range f.Layers {
 			if s := hooks.At(p, i); p.PerLayer() && sh.Widths[s] == 0 {
@@ -39,6 +44,13 @@ func Describe(f *models.Model) (hooks.Shape, error) {
 		}
 	}
 	return sh, nil
+}
+
+func router(e *decoder.Experts) *hooks.Router {
+	return &hooks.Router{
+		Experts: e.Count, Used: e.Used, Groups: e.Groups, GroupsUsed: e.GroupsUsed, GroupTop: e.GroupTop,
+		Sigmoid: e.Score == decoder.Sigmoid, Normalise: e.Normalise, Scale: e.Scale,
+	}
 }
 
 // absence says why a block may lack a point.

@@ -14,7 +14,7 @@ import (
 const runInput = "run"
 
 // editInput names a graph input of edit i: "c" its strength by row, "v0" and "v1" its directions as rows, "u0" and "u1" the same memory as columns,
-// "x0" and "x1" two numbers (the bounds of a clamp, cosine and sine of a rotation).
+// "x0" and "x1" two numbers (the bounds of a clamp, cosine and sine of a rotation). A Raise and a Route have no columns.
 func editInput(i int, part string) string { return fmt.Sprintf("edit.%d.%s", i, part) }
 
 // splicer puts the steps of a program into a graph while it is built.
@@ -22,15 +22,20 @@ type splicer struct {
 	program *program
 	edits   int
 	taps    int
+	masks   map[int][]decoder.Mask // by block, of Route edits; nil where the graph is an export, whose routers take no masks
 }
 
 // at is decoder.Options.At: every step takes the value that the one before it left.
 func (s *splicer) at(g *onnx.Graph, point string, layer int, value string, width int, rows decoder.Rows) string {
 	for _, st := range s.program.at(site(point, layer)) {
-		if st.edit != nil {
-			value = s.edit(g, st.edit.Op, value, width)
-		} else {
+		switch {
+		case st.edit == nil:
 			value = s.tap(g, &st, value)
+		case st.edit.Op == hooks.Route && s.masks != nil:
+			s.masks[layer] = append(s.masks[layer], s.mask(g, width))
+			continue
+		default:
+			value = s.edit(g, st.edit.Op, value, width)
 		}
 		g.Note(value, onnx.Float, onnx.N(1), onnx.Sym(string(rows)), onnx.N(width))
 	}
@@ -57,12 +62,24 @@ func (s *splicer) tap(g *onnx.Graph, st *step, value string) string {
 	return g.Add("Tap", "trimtab", inputs, onnx.Attr{Name: "tap", Value: i}, onnx.Attr{Name: "encoded", Value: encoded})
 }
 
+// mask declares the inputs of a Route; the builder hands them to the router.
+func (s *splicer) mask(g *onnx.Graph, width int) decoder.Mask {
+	e := s.begin(g, "", width)
+	return decoder.Mask{Strength: e.c, Low: e.direction(0), Lift: e.direction(1), Before: e.direction(2), After: e.direction(3)}
+}
+
+// begin declares the strength of the next edit.
+func (s *splicer) begin(g *onnx.Graph, h string, width int) *editNodes {
+	e := &editNodes{Graph: g, i: s.edits, width: width, h: h}
+	s.edits++
+	e.c = g.Input(editInput(e.i, "c"), onnx.Float, onnx.N(1), onnx.Sym(fmt.Sprintf("strengths.%d", e.i)), onnx.N(1))
+	return e
+}
+
 // edit writes the arithmetic of hooks.Op in standard operators. The strength is 0 in rows that the edit
 // leaves alone, which keeps their bits; there is one for each row, or one for all.
 func (s *splicer) edit(g *onnx.Graph, op hooks.Op, h string, width int) string {
-	e := editNodes{Graph: g, i: s.edits, width: width, h: h}
-	s.edits++
-	e.c = g.Input(editInput(e.i, "c"), onnx.Float, onnx.N(1), onnx.Sym(fmt.Sprintf("strengths.%d", e.i)), onnx.N(1))
+	e := s.begin(g, h, width)
 	switch op {
 	case hooks.AddKeepNorm:
 		return e.keepNorm()
@@ -76,8 +93,10 @@ func (s *splicer) edit(g *onnx.Graph, op hooks.Op, h string, width int) string {
 		return e.along(h, e.op("Sub", clipped, p), 0)
 	case hooks.Rotate:
 		return e.rotate()
+	case hooks.Raise:
+		return e.raise()
 	}
-	return e.along(h, "", 0)
+	return e.along(h, "", 0) // a Route in front of an export's router lowers logits
 }
 
 // editNodes builds the nodes of one edit of the value h.
@@ -101,6 +120,10 @@ func (e *editNodes) component(direction int) string {
 	return e.op("MatMul", e.h, u)
 }
 
+func (e *editNodes) direction(j int) string {
+	return e.Input(editInput(e.i, fmt.Sprintf("v%d", j)), onnx.Float, onnx.N(e.width))
+}
+
 // along is h + c · factor · v; an empty factor is 1.
 func (e *editNodes) along(h, factor string, direction int) string {
 	return e.op("Add", h, e.step(factor, direction))
@@ -111,7 +134,7 @@ func (e *editNodes) remove(p string) string { return e.op("Sub", e.h, e.step(p, 
 
 // step is c · factor · v.
 func (e *editNodes) step(factor string, direction int) string {
-	v := e.Input(editInput(e.i, fmt.Sprintf("v%d", direction)), onnx.Float, onnx.N(e.width))
+	v := e.direction(direction)
 	c := e.c
 	if factor != "" {
 		c = e.op("Mul", c, factor)
@@ -135,4 +158,13 @@ func (e *editNodes) rotate() string {
 	r := e.op("Sqrt", e.op("Add", e.op("Mul", p, p), e.op("Mul", q, q)))
 	turned := e.along(e.h, e.op("Sub", e.op("Mul", r, e.number("x0")), p), 0)
 	return e.along(turned, e.op("Sub", e.op("Mul", r, e.number("x1")), q), 1)
+}
+
+// raise is h + c v (max h + margin - h) for the raised ones, and the same with min h - margin for the lowered ones.
+func (e *editNodes) raise() string {
+	axes := e.Constant("last_axis", onnx.Int64, []byte{255, 255, 255, 255, 255, 255, 255, 255}, onnx.N(1))
+	margin := e.Constant("raise_margin", onnx.Float, []byte{0x0a, 0xd7, 0x23, 0x3c}, onnx.N(1)) // 0.01
+	up := e.op("Sub", e.op("Add", e.op("ReduceMax", e.h, axes), margin), e.h)
+	down := e.op("Sub", e.op("Sub", e.op("ReduceMin", e.h, axes), margin), e.h)
+	return e.op("Add", e.along(e.h, up, 0), e.step(down, 1))
 }

@@ -19,6 +19,7 @@ type store struct {
 	held     map[string]*heldWeight
 	threads  int
 	progress func(done, total int64)
+	packs    *ort.Packs        // where ONNX Runtime's kernels keep weights in a form of their own; nil where they run as they stand
 	release  func(data []byte) // called with stored tensors that are in memory in another form now
 }
 
@@ -108,6 +109,12 @@ func bring(w *decoder.Weight) (*heldWeight, error) {
 	switch w.Form {
 	case decoder.Packed:
 		return bringPacked(w)
+	case decoder.Codes:
+		return bringBytes(w, codes)
+	case decoder.Scales:
+		return bringFloats(w, scales, w.Shape...)
+	case decoder.Minimums:
+		return bringFloats(w, minimums, w.Shape...)
 	case decoder.Matrix:
 		return bringFloats(w, transpose, w.Cols, w.Rows)
 	}
@@ -115,7 +122,11 @@ func bring(w *decoder.Weight) (*heldWeight, error) {
 }
 
 func bringFloats(w *decoder.Weight, expand func([]float32, *decoder.Weight) error, shape ...int) (*heldWeight, error) {
-	memory, err := kernels.Alloc(4 * w.Rows * w.Cols)
+	n := 4
+	for _, d := range shape {
+		n *= d
+	}
+	memory, err := kernels.Alloc(n)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +136,24 @@ func bringFloats(w *decoder.Weight, expand func([]float32, *decoder.Weight) erro
 		return nil, err
 	}
 	h.value, err = ort.NewValue(memory, ort.Float32, shape...)
+	return h, err
+}
+
+func bringBytes(w *decoder.Weight, write func([]byte, *decoder.Weight) error) (*heldWeight, error) {
+	n := 1
+	for _, d := range w.Shape {
+		n *= d
+	}
+	memory, err := kernels.Alloc(n)
+	if err != nil {
+		return nil, err
+	}
+	h := &heldWeight{memory: memory}
+	if err := write(memory, w); err != nil {
+		h.free()
+		return nil, err
+	}
+	h.value, err = ort.NewValue(memory, ort.Uint8, w.Shape...)
 	return h, err
 }
 
@@ -152,13 +181,13 @@ func bringPacked(w *decoder.Weight) (*heldWeight, error) {
 func pack(dst []byte, w *decoder.Weight) error {
 	pieces := make([]kernels.Piece, len(w.Pieces))
 	for i := range w.Pieces {
-		data, err := w.Pieces[i].Blocks()
+		data, order, err := blocks(&w.Pieces[i], w.As)
 		if err != nil {
 			return err
 		}
-		pieces[i] = kernels.Piece{Data: data, Rows: w.Pieces[i].Rows(), Order: w.Pieces[i].Order}
+		pieces[i] = kernels.Piece{Data: data, Rows: w.Pieces[i].Rows(), Order: order}
 	}
-	return kernels.Pack(kernels.Weight{Type: kernels.Type(w.Type()), Rows: w.Rows, Cols: w.Cols, Data: dst}, pieces...)
+	return kernels.Pack(kernels.Weight{Type: kernels.Type(w.As), Rows: w.Rows, Cols: w.Cols, Data: dst}, pieces...)
 }
 
 // transpose expands the stacked rows of w into dst as [cols, rows], 16 rows at a time so that both sides stay in the processor's cache.
@@ -254,6 +283,7 @@ func (s *store) close() {
 		h.free()
 	}
 	clear(s.held)
+	s.packs.Close()
 }
 
 // packedBytes tells the graph's builder which matrices run from their stored blocks.

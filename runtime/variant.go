@@ -42,13 +42,10 @@ func (m *Model) variant(p *program) (*variant, error) {
 }
 
 func (m ownNetwork) build(p *program) (*variant, error) {
-	o := decoder.Options{Cache: m.kv}
-	if m.config.Quant == Keep {
-		o.PackedBytes = packedBytes
-	}
+	o := m.config.graph()
 	if len(p.steps) > 0 {
-		s := splicer{program: p}
-		o.At = s.at
+		s := splicer{program: p, masks: map[int][]decoder.Mask{}}
+		o.At, o.Masks = s.at, func(layer int) []decoder.Mask { return s.masks[layer] }
 	}
 	g, err := decoder.Build(&m.file.Description, m.file, o)
 	if err != nil {
@@ -63,7 +60,7 @@ func (m ownNetwork) build(p *program) (*variant, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(folder)
-	session, err := ort.NewSession(g.Marshal(), ort.Options{Threads: m.config.Threads, Initializers: values, Folder: folder, Profile: m.config.Profile})
+	session, err := ort.NewSession(g.Marshal(), ort.Options{Threads: m.config.Threads, Initializers: values, Folder: folder, Profile: m.config.Profile, Packs: m.store.packs})
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,8 @@
 // and pca.8, pca.9, ... are two), or, where NAME is a tensor's whole name, that one tensor. SITES is what [hooks.Shape.Select] reads;
 // without it a direction goes to the output of its own block, as llama.cpp applies control vectors. With it every site gets the direction of its own
 // layer, or, where only one direction was chosen, that one. A list of modifiers may end a spec: [prefill], [decode], [special] and [ordinary]
-// (tokens), [pos=3], [pos=3-7], [pos=3-], joined by commas as in [decode,pos=20-]; [massive] lets a dictionary act on positions with massive activations too.
+// (tokens), [pos=3], [pos=3-7], [pos=3-], joined by commas as in [decode,pos=20-]; of dictionaries also
+// [k=8] (shorter codes), [scale=S] (the constant of expected_average_only_in) and [massive] (positions with massive activations too).
 //
 // A spec is read from the right: the modifiers, then what follows the last @, the last =, the last * and the last colon of the file. An @, =, * or colon
 // that a slash or backslash follows later belongs to the file's path, not to the grammar. A name that this misreads is written in double quotes,

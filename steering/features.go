@@ -36,14 +36,14 @@ const reportedFeatures = 5
 // loadFeatures reads the dictionary and labels of a spec.
 func loadFeatures(spec *Spec) (Hook, error) {
 	src := spec.Sources[0]
-	d, err := dictionary.Open(src.Path, dictionary.Options{})
+	d, err := dictionary.Open(src.Path, dictionary.Options{K: spec.K, ActivationScale: spec.Scale})
 	if err != nil {
 		return nil, err
 	}
 	if kind := d.Form.Act.Kind; spec.Kind == KindITDA && kind != dictionary.Pursuit {
 		return nil, fmt.Errorf("steering: %s: want a dictionary of atoms, found %s with activation %s (use sae:)", spec, d.Format, kind)
 	}
-	labels, err := findLabels(src.Path, src.Family)
+	labels, err := findLabels(src, d)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,7 @@ func NewFeatures(spec Spec, d *dictionary.Dictionary, labels *Labels) (*Features
 	if f.Reads() {
 		f.Top = reportedFeatures
 	}
-	exact := d.Form.Act.Kind == dictionary.Pursuit // every round works on what the one before it left: errors would add up
-	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix(), Exact: exact}
+	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix()}
 	return f, nil
 }
 
@@ -134,6 +133,11 @@ func (f *Features) Warnings() []string {
 	var out []string
 	for _, w := range f.dict.Warnings() {
 		out = append(out, f.dict.Name+": "+w)
+	}
+	if own := f.dict.Address.Site; f.spec.Sites != "" && own.Point != "" && !f.dict.Transcodes() {
+		if asked, err := hooks.ParseSite(f.spec.Sites); err != nil || asked != own {
+			out = append(out, fmt.Sprintf("%s: it is attached at %s, though its files say %s", f.dict.Name, f.spec.Sites, own))
+		}
 	}
 	return out
 }
@@ -227,9 +231,10 @@ func (f *Features) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	if err != nil {
 		return hooks.Plan{}, err
 	}
+	f.dict.Prepare()
 	w := newWatch(f, in)
 	where := f.spec.Where
-	where.Ordinary = f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
+	where.Ordinary = where.Ordinary || f.dict.Address.ExcludeSpecial && !where.Special && !f.spec.Massive
 	reads := f.Reads() || out != in
 	plan := hooks.Plan{Taps: []hooks.Tap{{Name: f.name, Site: in, Where: where, ReadOnly: reads, Strength: f.knob, Encoder: f.encoder, Func: w.read}}}
 	if out != in && !f.Reads() {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/trimtab/trimtab/steering/dictionary"
 )
 
 // Labels are words for the features of a dictionary, by index.
@@ -70,16 +72,22 @@ func (l *Labels) add(path, key, words string) error {
 	return nil
 }
 
-// findLabels reads the file that a spec names, else labels.json of the dictionary's folder, else none.
-func findLabels(dict, named string) (*Labels, error) {
-	if named != "" {
-		return ReadLabels(named)
+// findLabels reads the file that a source names, else labels.json of the dictionary's folder, else takes the sources of atoms, else none.
+func findLabels(src Source, d *dictionary.Dictionary) (*Labels, error) {
+	if src.Family != "" {
+		return ReadLabels(src.Family)
 	}
-	path := filepath.Join(dict, labelFile)
-	if _, err := os.Stat(path); err != nil {
-		return &Labels{}, nil
+	path := filepath.Join(src.Path, labelFile)
+	if _, err := os.Stat(path); err == nil {
+		return ReadLabels(path)
 	}
-	return ReadLabels(path)
+	l := &Labels{words: map[int]string{}}
+	for i, a := range d.Atoms {
+		if a.Token != "" {
+			l.words[i] = strings.TrimSpace(fmt.Sprintf("%q %s", a.Token, a.Context))
+		}
+	}
+	return l, nil
 }
 
 // Of returns the words for a feature, "" where there are none.

@@ -6,10 +6,11 @@ import (
 	"slices"
 
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/steering/dictionary"
 )
 
-// massive finds the positions of a sequence that no dictionary is made for: position 0, and tokens whose activation is more than massiveTimes as long as
-// the median one's (massive activations: 25,000 where others have 150 in SmolLM2 at block 14). It has the state of one session.
+// massive finds the positions of a sequence that no dictionary is made for: position 0, and tokens whose activation is more than
+// dictionary.MassiveFactor times as long as the median one's. It sees a sequence as it comes, dictionary.Massive a whole text before it is asked.
 type massive struct {
 	lengths []float32 // by position; 0 where not seen
 	sorted  []float32
@@ -17,10 +18,7 @@ type massive struct {
 	counted int // positions that the median has seen
 }
 
-const (
-	massiveTimes  = 4
-	medianRenewed = 64 // decoded tokens between two looks at the median
-)
+const medianRenewed = 64 // decoded tokens between two looks at the median
 
 // look takes the activations of a pass in and says where it may be renewed: a position that is run again replaces what it was.
 func (m *massive) look(a *hooks.Activation) {
@@ -55,5 +53,5 @@ func (m *massive) renew() {
 
 // at tells whether a position that look has seen is one to leave out.
 func (m *massive) at(position int) bool {
-	return position == 0 || (m.median > 0 && m.lengths[position] > massiveTimes*m.median)
+	return position == 0 || (m.median > 0 && m.lengths[position] > dictionary.MassiveFactor*m.median)
 }

@@ -3,6 +3,7 @@
 package steering
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -46,6 +47,14 @@ func modify(s *Spec, name, value string, hasValue bool) bool {
 	switch {
 	case name == "pos":
 		return positions(w, value)
+	case name == "k" && s.dictionary():
+		n, err := strconv.ParseUint(value, 10, 31)
+		s.K = int(n)
+		return err == nil && n > 0
+	case name == "scale" && s.Kind == KindSAE:
+		f, err := strconv.ParseFloat(value, 64)
+		s.Scale = f
+		return err == nil && f > 0 && !math.IsInf(f, 0)
 	case hasValue:
 		return false
 	case name == "prefill":
@@ -56,13 +65,15 @@ func modify(s *Spec, name, value string, hasValue bool) bool {
 		w.Special = true
 	case name == "ordinary":
 		w.Ordinary = true
-	case name == "massive" && (s.Kind == KindSAE || s.Kind == KindITDA):
+	case name == "massive" && s.dictionary():
 		s.Massive = true
 	default:
 		return false
 	}
 	return true
 }
+
+func (s *Spec) dictionary() bool { return s.Kind == KindSAE || s.Kind == KindITDA }
 
 // positions reads 3, 3-7 (both ends included) and 3-.
 func positions(w *hooks.Where, value string) bool {

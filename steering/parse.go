@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/steering/experts"
 )
 
 // Parse reads one spec by the grammar in the package comment, without opening a file; what it refuses it refuses with a *SpecError.
@@ -115,7 +116,7 @@ func layersLike(layers string) bool {
 
 // features reads what follows # in sae and itda, which the dictionary's own reader takes apart.
 func (p *parser) features(s *Spec) error {
-	if s.Kind != KindSAE && s.Kind != KindITDA {
+	if !s.dictionary() {
 		return nil
 	}
 	at := p.mark('#')
@@ -130,12 +131,19 @@ func (p *parser) features(s *Spec) error {
 	return nil
 }
 
-// mask reads MODE=LAYER/EXPERT,... in experts; without an = it is a file.
+// mask reads MODE=LAYER/EXPERT,...[*STRENGTH] in experts; what begins with no mode is a file.
 func (p *parser) mask(s *Spec) error {
-	text := strings.TrimSpace(p.text[p.start:p.end])
-	_, list, found := strings.Cut(text, "=")
-	if s.Kind != KindExperts || !found || strings.Trim(list, "0123456789/,-* ") != "" {
+	name, _, found := strings.Cut(p.text[p.start:p.end], "=")
+	name, _, _ = strings.Cut(name, "*")
+	if _, err := experts.ParseMode(strings.TrimSpace(name)); s.Kind != KindExperts || !found || err != nil {
 		return nil
+	}
+	if err := p.strength(s); err != nil {
+		return err
+	}
+	text := strings.TrimSpace(p.text[p.start:p.end])
+	if _, err := experts.Parse(text); err != nil {
+		return p.fault(p.start, p.end, "a mask as MODE=LAYER/EXPERT,... ("+err.Error()+")")
 	}
 	s.Text, p.end = text, p.start
 	return nil
@@ -235,7 +243,7 @@ func (p *parser) source(s *Spec) error {
 	var src Source
 	var err error
 	colon := p.mark(':')
-	if s.Kind == KindSAE || s.Kind == KindITDA {
+	if s.dictionary() {
 		colon = p.labels()
 	}
 	if colon >= 0 {

@@ -78,6 +78,8 @@ func parseCases() []parseCase {
 		}, ""},
 		{"scaled feature", "itda:dir#7*=0.5", Spec{Kind: KindITDA, Sources: one("dir", ""), Text: "7*=0.5"}, ""},
 		{"labels", "sae:a/dir:b/labels.json#cooking+=3", Spec{Kind: KindSAE, Sources: one("a/dir", "b/labels.json"), Text: "cooking+=3"}, `sae:a/dir:"b/labels.json"#cooking+=3`},
+		{"shorter codes", "itda:dir[decode,k=8]", Spec{Kind: KindITDA, Sources: one("dir", ""), K: 8, Where: hooks.Where{Phases: hooks.Decode}}, ""},
+		{"constant norm", "sae:dir[scale=0.08]", Spec{Kind: KindSAE, Sources: one("dir", ""), Scale: 0.08}, ""},
 		{"half of an edit", "sae:dir*0.5#7+=3[massive]", Spec{Kind: KindSAE, Sources: one("dir", ""), Strength: ptr(0.5), Text: "7+=3", Massive: true}, ""},
 		{"dictionary that is watched", "sae:dir", Spec{Kind: KindSAE, Sources: one("dir", "")}, ""},
 		{"rules", "rules:safety.txt*0.5", Spec{Kind: KindRules, Sources: one("safety.txt", ""), Strength: ptr(0.5)}, ""},

@@ -66,6 +66,8 @@ type Spec struct {
 	Low, High float32     // bounds of clamp
 	Sites     string      // list for hooks.Shape.Select; empty: each direction's own block
 	Where     hooks.Where // rows
+	K         int         // of sae and itda: features that a top-k keeps, or rounds of a pursuit; 0 is the file's own
+	Scale     float64     // of sae: the constant of expected_average_only_in, which its files lack; 0 is unknown
 	Massive   bool        // of sae and itda: positions with massive activations too, which are left out otherwise: position 0, and tokens more than four times as long as the median
 }
 
@@ -102,14 +104,22 @@ func (s *Spec) String() string {
 
 // modifiers writes what stands in brackets.
 func (s *Spec) modifiers() string {
-	where := s.Where.String()
-	switch {
-	case !s.Massive:
-		return where
-	case where == "":
-		return "[massive]"
+	list := strings.Trim(s.Where.String(), "[]")
+	add := func(on bool, text string) {
+		if on && list != "" {
+			list += ","
+		}
+		if on {
+			list += text
+		}
 	}
-	return strings.TrimSuffix(where, "]") + ",massive]"
+	add(s.K != 0, fmt.Sprintf("k=%d", s.K))
+	add(s.Scale != 0, "scale="+strconv.FormatFloat(s.Scale, 'g', -1, 64))
+	add(s.Massive, "massive")
+	if list == "" {
+		return ""
+	}
+	return "[" + list + "]"
 }
 
 // SpecError says where in a spec the reader stopped and what it wanted there.

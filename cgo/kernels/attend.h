@@ -6,7 +6,7 @@
 //     v16              16 floats, in as many registers as it takes
 //     MOST             rows computed together at most: 4 or 24
 //     ACROSS(rows)     vectors of each row computed together, so that all sums stay in registers
-//     set1(x), load32(p), load16(p), store(p, v)
+//     set1(x), load32(p), load16(p) of half precision, load8(p) of signed bytes, store(p, v)
 //     mul_add(a, b, c) is a*b+c; mul, sub, add, divide, most(a, b) the larger; nearest(x) rounds; magnitude(x); with_sign(x, y) is x, x >= 0,
 //     with y's sign; power(n) is 2^n; zero_below(p, x, least) is p, but 0 where x < least; largest(v), total(v) of the 16
 //
@@ -17,7 +17,7 @@
 
 #define LINE (TT_SEGMENT + 16) // floats from a row's scores to the next row's: no power of two, which would crowd a few sets of the cache
 
-INLINE v16 load(int type, const uint8_t *p) { return type == TT_F32 ? load32((const float *)p) : load16(p); }
+INLINE v16 load(int type, const uint8_t *p) { return type == TT_F32 ? load32((const float *)p) : type == TT_F16 ? load16(p) : load8(p); }
 
 // exp(x) for x <= 0; see tt_exp.
 INLINE v16 exponential(v16 x) {
@@ -43,8 +43,8 @@ INLINE v16 soft(v16 x, float softcap) {
 
 // Scores of n rows from r0 on with the keys of `across` blocks; q holds a column of all rows' queries in each line.
 INLINE void score_blocks(int type, int n, int across, const struct tt_segment *s, const float (*q)[TT_ROWS], int r0, int block, float (*score)[LINE]) {
-    const uint8_t *keys = s->block + block * s->stride;
-    size_t column = TT_TOKENS * (type == TT_F32 ? 4 : 2);
+    const uint8_t *scales = s->block + block * s->stride, *keys = scales + tt_cache_scales(type, s->wide);
+    size_t column = TT_TOKENS * tt_cache_size(type);
     v16 sum[24], k[4];
 #pragma GCC unroll 24
     for (int j = 0; j < n * across; j++)
@@ -53,6 +53,8 @@ INLINE void score_blocks(int type, int n, int across, const struct tt_segment *s
 #pragma GCC unroll 24
         for (int b = 0; b < across; b++) {
             k[b] = load(type, keys + b * s->stride);
+            if (type == TT_I8)
+                k[b] = mul(k[b], load32((const float *)(scales + b * s->stride + d / TT_COLS * TT_TOKENS * 4)));
             if (n < 8)
                 __builtin_prefetch(keys + (across + b) * s->stride);
         }
@@ -102,22 +104,27 @@ SIMD static void row_weights(struct tt_segment *s, int r, int begin, int end, fl
     s->top[r] = s->sum[r] == s->sum[r] ? largest(top) : s->sum[r]; // a NaN shows
 }
 
-// Columns [16*c, 16*(c+across)) of n rows from r0 on.
+// Adds tokens begin to end-1 to columns [16*c, 16*(c+across)) of n rows from r0 on.
 INLINE void add_values(int type, int n, int across, const struct tt_segment *s, int r0, int c, int begin, int end, float (*weight)[LINE]) {
-    size_t size = type == TT_F32 ? 4 : 2, row = s->wide * size;
+    size_t size = tt_cache_size(type), row = s->wide * size, groups = tt_groups(s->wide);
+    float *out = s->out + (size_t)r0 * s->wide + 16 * c;
     v16 sum[24], v[4];
 #pragma GCC unroll 24
     for (int j = 0; j < n * across; j++)
-        sum[j] = set1(0);
-    for (int block = begin / TT_TOKENS; block * TT_TOKENS < end; block++) {
-        const uint8_t *values = s->block + block * s->stride + s->half + 16 * c * size;
-        int t1 = end < (block + 1) * TT_TOKENS ? end : (block + 1) * TT_TOKENS;
-        const float *w = weight[r0] + block * TT_TOKENS;
-        for (int t = block * TT_TOKENS; t < t1; t++, values += row, w++) {
+        sum[j] = load32(out + (size_t)(j / across) * s->wide + 16 * (j % across));
+    for (int t = begin; t < end;) {
+        const uint8_t *start = s->block + t / TT_TOKENS * s->stride + s->half;
+        const uint8_t *values = start + tt_cache_scales(type, s->wide) + t % TT_TOKENS * row + 16 * c * size;
+        const uint8_t *scale = start + 4 * (t % TT_TOKENS * groups);
+        const float *w = weight[r0] + t;
+        int t1 = t - t % TT_TOKENS + TT_TOKENS < end ? t - t % TT_TOKENS + TT_TOKENS : end;
+        for (; t < t1; t++, values += row, scale += 4 * groups, w++) {
             __asm__("" : "+r"(w)); // one pointer: gcc 12 would keep one for each row, most of them in memory
 #pragma GCC unroll 24
             for (int i = 0; i < across; i++) {
                 v[i] = load(type, values + 16 * i * size);
+                if (type == TT_I8)
+                    v[i] = mul(v[i], set1(tt_load_f32(scale + 4 * ((c + i) / 2))));
                 if (n < 8)
                     __builtin_prefetch(values + 2 * s->stride + 16 * i * size);
             }
@@ -128,15 +135,31 @@ INLINE void add_values(int type, int n, int across, const struct tt_segment *s, 
     }
 #pragma GCC unroll 24
     for (int j = 0; j < n * across; j++)
-        store(s->out + (size_t)(r0 + j / across) * s->wide + 16 * (c + j % across), sum[j]);
+        store(out + (size_t)(j / across) * s->wide + 16 * (j % across), sum[j]);
 }
 
-INLINE void value_rows(int type, int n, const struct tt_segment *s, int r0, int begin, int end, float (*weight)[LINE]) {
+INLINE void add_rows(int type, int n, const struct tt_segment *s, int r0, int begin, int end, float (*weight)[LINE]) {
     int across = ACROSS(n), c = 0, columns = s->wide / 16;
     for (; c + across <= columns; c += across)
         add_values(type, n, across, s, r0, c, begin, end, weight);
     for (; c < columns; c++)
         add_values(type, n, 1, s, r0, c, begin, end, weight);
+}
+
+// Tokens that all n rows see are added to them together, the others row by row: a weight of 0 would not hide a value that is not a number.
+INLINE void value_rows(int type, int n, const struct tt_segment *s, int r0, float (*weight)[LINE]) {
+    int begin = 0, end = TT_SEGMENT;
+    for (int r = r0; r < r0 + n; r++) {
+        begin = s->from[r] > begin ? s->from[r] : begin;
+        end = s->to[r] < end ? s->to[r] : end;
+    }
+    memset(s->out + (size_t)r0 * s->wide, 0, sizeof(float) * n * s->wide);
+    end = end > begin ? end : begin;
+    for (int r = r0; n > 1 && r < r0 + n; r++)
+        add_rows(type, 1, s, r, s->from[r], begin < s->to[r] ? begin : s->to[r], weight);
+    add_rows(type, n, s, r0, begin, end, weight);
+    for (int r = r0; n > 1 && r < r0 + n; r++)
+        add_rows(type, 1, s, r, end, s->to[r], weight);
 }
 
 // What a segment's rows share while they are computed.
@@ -149,7 +172,7 @@ struct shared {
 // n rows from r on: their scores in the first pass, their values in the second.
 INLINE void pass(int type, int n, int second, const struct tt_segment *s, struct shared *w, int r) {
     if (second)
-        value_rows(type, n, s, r, w->start * TT_TOKENS, w->end, w->score);
+        value_rows(type, n, s, r, w->score);
     else
         score_rows(type, n, s, (const float(*)[TT_ROWS])w->q, r, w->start, (w->end + TT_TOKENS - 1) / TT_TOKENS, w->score);
 }
@@ -186,3 +209,4 @@ INLINE void attend(int type, struct tt_segment *s) {
 
 SIMD static void attend_f32(struct tt_segment *s) { attend(TT_F32, s); }
 SIMD static void attend_f16(struct tt_segment *s) { attend(TT_F16, s); }
+SIMD static void attend_i8(struct tt_segment *s) { attend(TT_I8, s); }

@@ -95,8 +95,14 @@ static float *result(const struct tt_attention *a, const struct plan *p, int h, 
     return a->y + (size_t)i * a->ldy + (size_t)head * a->cache.head;
 }
 
-static void divide(float *out, int n, float sum) {
-    for (int d = 0; d < n; d++)
+// A row's result from all its segments' and the sink: one more score, which adds nothing to the values.
+static void finish(const struct tt_attention *a, const struct plan *p, int h, int row, float top, float sum) {
+    float *out = result(a, p, h, row);
+    if (a->sinks) {
+        const float nothing[TT_MAX_HEAD] = {0};
+        add(&top, &sum, out, a->sinks[h * p->share + row % p->share], 1, nothing, a->cache.head);
+    }
+    for (int d = 0; d < a->cache.head; d++)
         out[d] /= sum;
 }
 
@@ -113,7 +119,7 @@ static void whole_rows(const struct tt_attention *a, const struct plan *p, int h
             add(&top[r], &sum[r], result(a, p, h, row + r), s->top[r], s->sum[r], s->out + r * p->wide, a->cache.head);
     }
     for (int r = 0; r < s->rows; r++)
-        divide(result(a, p, h, row + r), a->cache.head, sum[r]);
+        finish(a, p, h, row + r, top[r], sum[r]);
 }
 
 int tt_attention_rows(const struct tt_attention *a, int part0, int part1, void *scratch) {
@@ -157,7 +163,7 @@ int tt_attention_finish(const struct tt_attention *a, const void *scratch) {
                 int r = row % TT_ROWS, rows = kept_rows(&p);
                 add(&top, &sum, y, keep[r], keep[rows + r], keep + 2 * rows + r * p.wide, a->cache.head);
             }
-            divide(y, a->cache.head, sum);
+            finish(a, &p, h, row, top, sum);
         }
     return TT_OK;
 }

@@ -7,15 +7,15 @@ package kernels
 // #include "kernels.h"
 //
 // static struct tt_attention make(int type, int kv_heads, int head, void *data, int heads, int first, int n, int window, float scale,
-//                                 float softcap, const float *q, float *y) {
+//                                 float softcap, const float *sinks, const float *q, float *y) {
 //     size_t ld = (size_t)heads * head;
-//     return (struct tt_attention){{type, kv_heads, head, data}, heads, first, n, window, scale, softcap, q, ld, y, ld};
+//     return (struct tt_attention){{type, kv_heads, head, data}, heads, first, n, window, scale, softcap, q, ld, y, ld, sinks};
 // }
 //
 // // The arguments one by one: a struct that holds Go pointers must not cross.
 // static int64_t attend(int what, int part0, int part1, int type, int kv_heads, int head, void *data, int heads, int first, int n, int window,
-//                   float scale, float softcap, const float *q, float *y, void *scratch) {
-//     struct tt_attention a = make(type, kv_heads, head, data, heads, first, n, window, scale, softcap, q, y);
+//                   float scale, float softcap, const float *sinks, const float *q, float *y, void *scratch) {
+//     struct tt_attention a = make(type, kv_heads, head, data, heads, first, n, window, scale, softcap, sinks, q, y);
 //     switch (what) {
 //     case 0: return tt_attention_parts(&a);
 //     case 1: return (int64_t)tt_attention_scratch(&a);
@@ -124,12 +124,15 @@ func (a Attention) callThreads(parts int, q, y []float32, scratch []byte, thread
 func (a Attention) call(what, part0, part1 int, q, y []float32, scratch []byte) int64 {
 	return int64(C.attend(C.int(what), C.int(part0), C.int(part1), C.int(a.Cache.Type), C.int(a.Cache.Heads), C.int(a.Cache.Head),
 		unsafe.Pointer(unsafe.SliceData(a.Cache.Data)), C.int(a.Heads), C.int(a.First), C.int(a.Queries), C.int(a.Window), C.float(a.Scale),
-		C.float(a.Softcap), (*C.float)(unsafe.SliceData(q)), (*C.float)(unsafe.SliceData(y)), unsafe.Pointer(unsafe.SliceData(scratch))))
+		C.float(a.Softcap), (*C.float)(unsafe.SliceData(a.Sinks)), (*C.float)(unsafe.SliceData(q)), (*C.float)(unsafe.SliceData(y)), unsafe.Pointer(unsafe.SliceData(scratch))))
 }
 
 func (a Attention) check() error {
 	if !fits(a.Heads) || !fits(a.First) || !fits(a.Queries) || !fits(a.Window) || !fits(a.First+a.Queries) {
 		return fmt.Errorf("kernels: attend: %d queries of %d heads from token %d, window %d", a.Queries, a.Heads, a.First, a.Window)
+	}
+	if a.Sinks != nil && len(a.Sinks) != a.Heads {
+		return fmt.Errorf("kernels: attend: want a sink for each of %d heads, found %d", a.Heads, len(a.Sinks))
 	}
 	size := CacheBytes(a.Cache.Type, a.Cache.Heads, a.Cache.Head, a.First+a.Queries)
 	if size == 0 || len(a.Cache.Data) < size {

@@ -7,6 +7,11 @@
 //     keys    [wide][16]   column by column: one vector holds a column of 16 tokens
 //     values  [16][wide]   token by token
 //
+// Bytes have their scales before them, one for each 32 columns (a group) of a token: value = scale * byte.
+//
+//     keys    [groups][16] scales, [wide][16] bytes
+//     values  [16][groups] scales, [16][wide] bytes
+//
 // A row is one query of one head. Rows that read the same keys are computed up to 24 together, over segments of 256 tokens: all scores of the
 // segment, their exponentials, the weighted values. Segments are added up in order of tokens, whoever computed them.
 #ifndef TT_ATTENTION_H
@@ -20,14 +25,35 @@
 
 static inline int tt_wide(int head) { return (head + 15) / 16 * 16; }
 
-static inline size_t tt_cache_size(int type) { return type == TT_F32 ? 4 : 2; }
+static inline size_t tt_cache_size(int type) { return type == TT_F32 ? 4 : type == TT_F16 ? 2 : 1; }
+
+static inline int tt_groups(int wide) { return (wide + TT_COLS - 1) / TT_COLS; }
+
+// Bytes of the scales before one head's keys, or values, in a block.
+static inline size_t tt_cache_scales(int type, int wide) { return type == TT_I8 ? sizeof(float) * TT_TOKENS * tt_groups(wide) : 0; }
 
 // Bytes of one head's keys, or values, in a block.
 static inline size_t tt_cache_half(const struct tt_cache *c) {
-    return (size_t)tt_wide(c->head) * TT_TOKENS * tt_cache_size(c->type);
+    int wide = tt_wide(c->head);
+    return tt_cache_scales(c->type, wide) + (size_t)wide * TT_TOKENS * tt_cache_size(c->type);
 }
 
 static inline size_t tt_cache_block(const struct tt_cache *c) { return 2 * tt_cache_half(c) * c->kv_heads; }
+
+static inline float tt_cache_load(int type, const uint8_t *codes, size_t i, const uint8_t *scales, size_t j) {
+    if (type == TT_I8)
+        return tt_load_f32(scales + 4 * j) * (float)(int8_t)codes[i];
+    return type == TT_F32 ? tt_load_f32(codes + 4 * i) : tt_load_f16(codes + 2 * i);
+}
+
+// Column d of a block's token t, from the block's keys or values of a head.
+static inline float tt_cache_key(int type, int wide, const uint8_t *keys, size_t d, size_t t) {
+    return tt_cache_load(type, keys + tt_cache_scales(type, wide), d * TT_TOKENS + t, keys, d / TT_COLS * TT_TOKENS + t);
+}
+
+static inline float tt_cache_value(int type, int wide, const uint8_t *values, size_t d, size_t t) {
+    return tt_cache_load(type, values + tt_cache_scales(type, wide), t * wide + d, values, t * tt_groups(wide) + d / TT_COLS);
+}
 
 // Up to 24 rows against the keys and values of one segment of one head.
 struct tt_segment {

@@ -18,6 +18,8 @@ V v16 load32(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(
 V v16 load16(const uint8_t *p) {
     return (v16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 16)))};
 }
+V __m256 bytes8(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))); }
+V v16 load8(const uint8_t *p) { return (v16){bytes8(p), bytes8(p + 8)}; }
 V void store(float *p, v16 v) {
     _mm256_storeu_ps(p, v.a);
     _mm256_storeu_ps(p + 8, v.b);
@@ -57,8 +59,10 @@ V float total(v16 v) {
 void tt_attend_avx2(struct tt_segment *s) {
     if (s->type == TT_F32)
         attend_f32(s);
-    else
+    else if (s->type == TT_F16)
         attend_f16(s);
+    else
+        attend_i8(s);
 }
 
 SIMD void tt_halve_f16c(uint16_t *dst, const float *src, int n) {

@@ -14,6 +14,7 @@ typedef __m512 v16;
 V v16 set1(float x) { return _mm512_set1_ps(x); }
 V v16 load32(const float *p) { return _mm512_loadu_ps(p); }
 V v16 load16(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+V v16 load8(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
 V void store(float *p, v16 v) { _mm512_storeu_ps(p, v); }
 V v16 mul_add(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
 V v16 mul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
@@ -34,7 +35,9 @@ V float total(v16 v) { return _mm512_reduce_add_ps(v); }
 void tt_attend_avx512(struct tt_segment *s) {
     if (s->type == TT_F32)
         attend_f32(s);
-    else
+    else if (s->type == TT_F16)
         attend_f16(s);
+    else
+        attend_i8(s);
 }
 #endif

@@ -17,6 +17,12 @@ V float32x4_t half4(const uint8_t *p) { return vcvt_f32_f16(vreinterpret_f16_u8(
 V v16 set1(float x) { return (v16){vdupq_n_f32(x), vdupq_n_f32(x), vdupq_n_f32(x), vdupq_n_f32(x)}; }
 V v16 load32(const float *p) { return (v16){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}; }
 V v16 load16(const uint8_t *p) { return (v16){half4(p), half4(p + 8), half4(p + 16), half4(p + 24)}; }
+V v16 load8(const uint8_t *p) {
+    int8x16_t q = vreinterpretq_s8_u8(vld1q_u8(p));
+    int16x8_t low = vmovl_s8(vget_low_s8(q)), high = vmovl_s8(vget_high_s8(q));
+    return (v16){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+        vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))};
+}
 V void store(float *p, v16 v) {
     vst1q_f32(p, v.a);
     vst1q_f32(p + 4, v.b);
@@ -55,8 +61,10 @@ V float total(v16 v) { return vaddvq_f32(vaddq_f32(vaddq_f32(v.a, v.b), vaddq_f3
 void tt_attend_neon(struct tt_segment *s) {
     if (s->type == TT_F32)
         attend_f32(s);
-    else
+    else if (s->type == TT_F16)
         attend_f16(s);
+    else
+        attend_i8(s);
 }
 
 void tt_halve_neon(uint16_t *dst, const float *src, int n) {

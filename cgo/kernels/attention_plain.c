@@ -3,10 +3,6 @@
 // One segment of attention in plain C: the meaning of the faster ones.
 #include "attention.h"
 
-static inline float value_at(int type, const uint8_t *p, size_t i) {
-    return type == TT_F32 ? tt_load_f32(p + 4 * i) : tt_load_f16(p + 2 * i);
-}
-
 // softcap * tanh(x / softcap), by exp of what is never positive.
 static float cap(float x, float softcap) {
     float a = x / softcap, e = tt_exp(a > 0 ? -2 * a : 2 * a), t = (1 - e) / (1 + e);
@@ -19,7 +15,7 @@ static void row_scores(const struct tt_segment *s, int r, float *score) {
         float sum[TT_TOKENS] = {0};
         for (int d = 0; d < s->head; d++)
             for (int t = 0; t < TT_TOKENS; t++)
-                sum[t] += s->q[r][d] * value_at(s->type, keys, (size_t)d * TT_TOKENS + t);
+                sum[t] += s->q[r][d] * tt_cache_key(s->type, s->wide, keys, d, t);
         for (int t = 0; t < TT_TOKENS; t++)
             score[t0 + t] = s->softcap > 0 ? cap(sum[t] * s->scale, s->softcap) : sum[t] * s->scale;
     }
@@ -44,7 +40,7 @@ static void row_values(const struct tt_segment *s, int r, const float *weight) {
     for (int t = s->from[r]; t < s->to[r]; t++) {
         const uint8_t *values = s->block + t / TT_TOKENS * s->stride + s->half;
         for (int d = 0; d < s->wide; d++)
-            out[d] += weight[t] * value_at(s->type, values, (size_t)(t % TT_TOKENS) * s->wide + d);
+            out[d] += weight[t] * tt_cache_value(s->type, s->wide, values, d, t % TT_TOKENS);
     }
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/trimtab/trimtab/models/quant"
@@ -34,6 +35,10 @@ func attention64(a Attention, q, k, v []float32) []float64 {
 				}
 				top = max(top, weights[t])
 			}
+			if a.Sinks != nil {
+				top = max(top, float64(a.Sinks[h]))
+				sum = math.Exp(float64(a.Sinks[h]) - top)
+			}
 			for t := from; t <= at; t++ {
 				weights[t] = math.Exp(weights[t] - top)
 				sum += weights[t]
@@ -48,16 +53,41 @@ func attention64(a Attention, q, k, v []float32) []float64 {
 	return y
 }
 
-func halved(t Type, x []float32) []float32 {
-	if t == F32 {
-		return x
-	}
-	out := make([]float32, len(x))
-	for i, v := range x {
-		out[i] = quant.F16ToF32(quant.F32ToF16(v))
+// kept is what a cache of type t makes of keys or values with heads of so many columns.
+func kept(t Type, head int, x []float32) []float32 {
+	out := slices.Clone(x)
+	switch t {
+	case F16:
+		for i, v := range x {
+			out[i] = quant.F16ToF32(quant.F32ToF16(v))
+		}
+	case I8:
+		for h := 0; h < len(x); h += head {
+			for g := h; g < h+head; g += 32 {
+				roundBytes(out[g:min(g+32, h+head)])
+			}
+		}
 	}
 	return out
 }
+
+// roundBytes is the rounding of plain.c: bytes and one scale, the largest magnitude / 127.
+func roundBytes(x []float32) {
+	var top float32
+	for _, v := range x {
+		top = max(top, float32(math.Abs(float64(v))))
+	}
+	if top < 0x1p-120 {
+		clear(x)
+		return
+	}
+	inverse := 127 / top
+	for i, v := range x {
+		x[i] = top / 127 * float32(int8(math.RoundToEven(float64(v*inverse))))
+	}
+}
+
+var cacheTypes = []Type{F32, F16, I8}
 
 func filledCache(tb testing.TB, t Type, heads, head int, k, v []float32) Cache {
 	tb.Helper()
@@ -88,6 +118,7 @@ func TestAttention(t *testing.T) {
 		first, queries       int
 		window               int
 		softcap              float32
+		sink                 float32 // of the first head, twice that of the second and so on; 0 is none
 		spread               float64 // of queries: large ones make softmax pick one token
 	}{
 		{name: "first token", heads: 9, kvHeads: 3, head: 64, queries: 1},
@@ -109,6 +140,9 @@ func TestAttention(t *testing.T) {
 		{name: "window over segments", heads: 4, kvHeads: 2, head: 32, first: 500, queries: 70, window: 260},
 		{name: "softcap", heads: 4, kvHeads: 2, head: 64, first: 40, queries: 9, softcap: 5},
 		{name: "sharp", heads: 9, kvHeads: 3, head: 64, first: 270, queries: 20, spread: 60},
+		{name: "sinks", heads: 8, kvHeads: 2, head: 64, first: 40, queries: 9, sink: -0.7},
+		{name: "sinks, decode over segments", heads: 4, kvHeads: 2, head: 64, first: 600, queries: 1, sink: 1.5},
+		{name: "sinks above all scores", heads: 4, kvHeads: 1, head: 64, first: 300, queries: 30, sink: 30, window: 128},
 		{name: "sharp with softcap", heads: 9, kvHeads: 3, head: 64, first: 270, queries: 2, spread: 60, softcap: 30},
 	}
 	for _, c := range cases {
@@ -120,13 +154,17 @@ func TestAttention(t *testing.T) {
 			}
 			q := inputs(r, c.queries*c.heads*c.head, c.spread)
 			k, v := inputs(r, tokens*c.kvHeads*c.head, 1), inputs(r, tokens*c.kvHeads*c.head, 1)
-			for _, typ := range []Type{F32, F16} {
+			var sinks []float32
+			for h := 1; h <= c.heads && c.sink != 0; h++ {
+				sinks = append(sinks, c.sink*float32(h))
+			}
+			for _, typ := range cacheTypes {
 				cache := filledCache(t, typ, c.kvHeads, c.head, k, v)
 				a := Attention{
 					Cache: cache, Heads: c.heads, First: c.first, Queries: c.queries, Window: c.window,
-					Scale: float32(1 / math.Sqrt(float64(c.head))), Softcap: c.softcap,
+					Scale: float32(1 / math.Sqrt(float64(c.head))), Softcap: c.softcap, Sinks: sinks,
 				}
-				want := attention64(a, q, halved(typ, k), halved(typ, v))
+				want := attention64(a, q, kept(typ, c.head, k), kept(typ, c.head, v))
 				for _, isa := range isas() {
 					selectISA(t, isa)
 					for i, got := range attended(t, a, q, 1) {
@@ -149,7 +187,7 @@ func TestAttentionDoesNotDependOnBatchOrSplit(t *testing.T) {
 	k, v := inputs(r, tokens*kvHeads*head, 1), inputs(r, tokens*kvHeads*head, 1)
 	for _, isa := range isas() {
 		selectISA(t, isa)
-		for _, typ := range []Type{F32, F16} {
+		for _, typ := range cacheTypes {
 			for _, window := range []int{0, 300} {
 				a := Attention{Cache: filledCache(t, typ, kvHeads, head, k, v), Heads: heads, Queries: tokens, Window: window, Scale: 0.15}
 				want := attended(t, a, q, 1)
@@ -169,6 +207,70 @@ func TestAttentionDoesNotDependOnBatchOrSplit(t *testing.T) {
 	}
 }
 
+// TestAttentionLeavesUnseenTokensOut puts a value that is not a number into each token in turn: results of queries that do not see it keep their bits, those of
+// queries that do are not numbers.
+func TestAttentionLeavesUnseenTokensOut(t *testing.T) {
+	const heads, head, tokens, window = 3, 24, 40, 21
+	r := rand.New(rand.NewPCG(25, 26))
+	q := inputs(r, tokens*heads*head, 2)
+	k, v := inputs(r, tokens*head, 1), inputs(r, tokens*head, 1)
+	nan := float32(math.NaN())
+	for _, isa := range isas() {
+		selectISA(t, isa)
+		for _, typ := range cacheTypes {
+			for _, window := range []int{0, window} {
+				a := Attention{Cache: filledCache(t, typ, 1, head, k, v), Heads: heads, Queries: tokens, Window: window, Scale: 0.2}
+				want := attended(t, a, q, 1)
+				for bad := range tokens {
+					for name, side := range map[string][]float32{"key": k, "value": v} {
+						was := side[bad*head]
+						side[bad*head] = nan
+						b := a
+						b.Cache = filledCache(t, typ, 1, head, k, v)
+						side[bad*head] = was
+						got := attended(t, b, q, 1)
+						for i := range tokens {
+							row := got[i*heads*head:][:heads*head]
+							seen := bad <= i && (window == 0 || bad > i-window)
+							if !seen {
+								equalBits(t, fmt.Sprintf("%s: type %d: window %d: query %d, %s %d", isa, typ, window, i, name, bad), row, want[i*heads*head:][:len(row)])
+							} else if row[0] == row[0] {
+								t.Fatalf("%s: type %d: window %d: query %d sees %s %d, which is not a number, and is %v", isa, typ, window, i, name, bad, row[0])
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestBytesShowWhatIsNotFinite: no column of its group is a number then, the others are, and extreme sizes do not overflow.
+func TestBytesShowWhatIsNotFinite(t *testing.T) {
+	const head, tokens = 40, 17
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, isa := range isas() {
+		selectISA(t, isa)
+		for _, x := range []float32{nan, inf, -inf} {
+			k := make([]float32, tokens*head)
+			k[16*head+3], k[16*head+35] = x, 3e38
+			c := filledCache(t, I8, 1, head, k, k)
+			gotK, gotV := make([]float32, len(k)), make([]float32, len(k))
+			if err := c.Read(0, gotK, gotV); err != nil {
+				t.Fatal(err)
+			}
+			for _, got := range [][]float32{gotK, gotV} {
+				for i, y := range got {
+					bad := i >= 16*head && i < 16*head+32
+					if bad != (y-y != 0) || i == 16*head+35 && !(y > 2.9e38) {
+						t.Fatalf("%s: %v at column 3 of token 16: column %d of token %d is %v", isa, x, i%head, i/head, y)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestCache(t *testing.T) {
 	const heads, head, tokens = 3, 20, 45
 	r := rand.New(rand.NewPCG(23, 24))
@@ -176,7 +278,7 @@ func TestCache(t *testing.T) {
 	copy(k, []float32{0, float32(math.Copysign(0, -1)), 65504, 65519, 65520, 1e30, 5.96e-8, 2.98e-8, 2.99e-8, 6.1e-5, -6.09e-5, 1 + 1.0/2048, 1 + 3.0/2048})
 	for _, isa := range isas() {
 		selectISA(t, isa)
-		for _, typ := range []Type{F32, F16} {
+		for _, typ := range cacheTypes {
 			whole := filledCache(t, typ, heads, head, k, v)
 			pieces := Cache{Type: typ, Heads: heads, Head: head, Data: make([]byte, len(whole.Data))}
 			for i := 0; i < tokens; i += 7 {
@@ -191,8 +293,8 @@ func TestCache(t *testing.T) {
 				if err := c.Read(0, gotK, gotV); err != nil {
 					t.Fatal(err)
 				}
-				equalBits(t, isa+" keys", gotK, halved(typ, k)[:len(gotK)])
-				equalBits(t, isa+" values", gotV, halved(typ, v)[:len(gotV)])
+				equalBits(t, isa+" keys", gotK, kept(typ, head, k)[:len(gotK)])
+				equalBits(t, isa+" values", gotV, kept(typ, head, v)[:len(gotV)])
 			}
 		}
 	}
@@ -220,6 +322,7 @@ func TestAttentionRefusals(t *testing.T) {
 		{"more tokens than the cache", with(func(a *Attention) { a.First = 16 })},
 		{"negative token", with(func(a *Attention) { a.First = -1 })},
 		{"negative window", with(func(a *Attention) { a.Window = -1 })},
+		{"a sink too few", with(func(a *Attention) { a.Sinks = make([]float32, 3) })},
 		{"type", with(func(a *Attention) { a.Cache.Type = Q8_0 })},
 		{"head too wide", with(func(a *Attention) { a.Cache.Head = 513 })},
 		{"short queries", Attend(x, x[:63], good, make([]byte, 1<<20), 1)},

@@ -74,7 +74,7 @@ func BenchmarkToken(b *testing.B) {
 		}
 		head := benchWeight(b, Q8_0, 49152, 576)
 		for _, isa := range isas()[1:] {
-			for _, m := range []int{1, 8, 512} {
+			for _, m := range []int{1, 2, 4, 8, 16, 512} {
 				for _, threads := range []int{1, 2} {
 					b.Run(fmt.Sprintf("type=%d/%s/m=%d/threads=%d", typ, isa, m, threads), func(b *testing.B) {
 						selectISA(b, isa)
@@ -95,7 +95,8 @@ func BenchmarkToken(b *testing.B) {
 	}
 }
 
-// tokenRunner returns a function that computes every product once; the last weight, the head, for one row only.
+// tokenRunner returns a function that computes every product once. With few rows, which are sequences side by side, the last weight, the head, is computed for each; of
+// a prompt for its last row only.
 func tokenRunner(weights []Weight, m, threads int) func() {
 	x, y := make([]float32, m*1536), make([]float32, m*49152)
 	r := rand.New(rand.NewPCG(1, 1))
@@ -106,7 +107,7 @@ func tokenRunner(weights []Weight, m, threads int) func() {
 	return func() {
 		for i, w := range weights {
 			rows := m
-			if i == len(weights)-1 {
+			if i == len(weights)-1 && m > 16 {
 				rows = 1
 			}
 			_ = Linear(y, x, w, rows, scratch, threads)
@@ -141,7 +142,7 @@ func BenchmarkPack(b *testing.B) {
 // BenchmarkAttention is attention of all layers, each with a cache of its own: one token at the end of a context, or a whole prompt.
 func BenchmarkAttention(b *testing.B) {
 	const heads, kvHeads, head = 9, 3, 64
-	for _, typ := range []Type{F16, F32} {
+	for _, typ := range []Type{F16, F32, I8} {
 		for _, c := range [][2]int{{32, 1}, {1024, 1}, {4096, 1}, {512, 512}} {
 			tokens, queries := c[0], c[1]
 			q := inputs(rand.New(rand.NewPCG(1, 1)), tokens*heads*head, 1)

@@ -35,6 +35,7 @@ enum tt_type {
     TT_Q4_K = 12,
     TT_Q5_K = 13,
     TT_Q6_K = 14,
+    TT_I8 = 24, // of caches only
     TT_BF16 = 30,
 };
 
@@ -80,7 +81,7 @@ int tt_linear_rows(int type, const void *packed, int rows, int cols, const void 
 // Keys and values of one layer and one sequence. Tokens lie 16 by 16, all heads together, so that a cache is a prefix of a longer one: it is
 // grown, cut and forked by copying bytes. Memory of zeros is an empty cache; what lies past the last token appended is never used.
 struct tt_cache {
-    int type;     // TT_F32 or TT_F16
+    int type;     // TT_F32, TT_F16 or TT_I8: signed bytes with a scale for each 32 columns of a token
     int kv_heads; // heads of keys and values
     int head;     // columns of a head, at most TT_MAX_HEAD
     void *data;   // tt_cache_bytes of memory, 64-byte aligned for speed
@@ -96,7 +97,8 @@ int tt_cache_read(const struct tt_cache *cache, int first, int n, float *k, size
 // Causal attention of n queries, the first of them token `first`, to the cache, which must hold tokens [0, first+n) already:
 //     y[i][h] = sum over t of softmax over t of (cap(scale * q[i][h] . k[t][h / (heads/kv_heads)])) * v[t]
 //     first+i-window < t <= first+i          cap(s) = softcap * tanh(s / softcap)
-// A result does not depend on n, nor on how parts are split: the bits are the same.
+// The softmax of a head with a sink runs over one more score, the sink, which has no value. A result does not depend on n, nor on how parts are split:
+// the bits are the same. Nor does it depend on tokens that the query does not see, be they not a number.
 struct tt_attention {
     struct tt_cache cache;
     int heads; // of queries: a multiple of the cache's
@@ -108,6 +110,7 @@ struct tt_attention {
     size_t ldq; // query i, head h at q + i*ldq + h*head
     float *y;
     size_t ldy; // as q
+    const float *sinks; // of each head; NULL for none
 };
 
 // The work falls into independent parts; threads compute each once, in any order, and one calls tt_attention_finish when all are done.
@@ -145,7 +148,7 @@ struct tt_kernels {
     int (*attention_finish)(const struct tt_attention *a, const void *scratch);
     const char *(*isa)(void);
 };
-#define TT_VERSION 2
+#define TT_VERSION 3
 const struct tt_kernels *tt_table(void);
 
 #ifdef __cplusplus

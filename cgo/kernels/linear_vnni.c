@@ -8,8 +8,8 @@
 //
 //     y += scale * (dx * (sum + off))        with minimums also    y += min * sum_of_inputs
 //
-// Many input rows: a tile's block is unpacked once for 16 of them. One or two rows: four tiles from four far quarters of the range go together,
-// since one stream of memory does not fill the bus. Each row's operations and their order are the same everywhere.
+// A tile's block is unpacked once for up to eight input rows. Where rows are few, tiles from far parts of the range go together, since one stream
+// of memory does not fill the bus: four tiles for one or two rows, two for up to 16. Each row's operations and their order are the same everywhere.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -154,48 +154,23 @@ INLINE void fetch(const uint8_t *w, int bytes) {
         _mm_prefetch((const char *)w + k, _MM_HINT_T0);
 }
 
-// mr input rows from row i on, all of one group, with tile t.
-INLINE void tile_rows(const struct tt_format *f, int mr, const struct tt_product *p, int t, int i) {
+// mr input rows from row i on, all of one group, with tiles t, t+step, t+2*step, ... (nt of them).
+INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt_product *p, int t, int step, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
     size_t next = p->blocks > 1 ? tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0) : 0;
-    __m512 y[8];
-    size_t at[8];
-#pragma GCC unroll 8
-    for (int k = 0; k < mr; k++) {
-        y[k] = _mm512_setzero_ps();
-        at[k] = sizeof(struct tt_record) * k;
-    }
-    struct super s = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    struct block block;
-    for (int b = 0; b < p->blocks; b++, w += f->bytes, x += next) {
-        if (f->super && b % 8 == 0) {
-            unpack_super(f, w, &s);
-            w += f->super;
-        }
-        if (i == 0)
-            fetch(w + 8192, f->bytes);
-        unpack(f, &s, w, &block);
-        add_records(f, &block, x, at, mr, y);
-    }
-#pragma GCC unroll 8
-    for (int k = 0; k < mr; k++)
-        store(p, t, i + k, y[k]);
-}
-
-// The mr input rows of a product, 1 or 2, with tiles t, t+step, t+2*step, ... (nt of them).
-INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt_product *p, int t, int step) {
-    const uint8_t *w = p->packed + t * p->tile, *x = p->scratch;
-    size_t far = step * p->tile;
-    const size_t at[2] = {0, sizeof(struct tt_record)};
-    __m512 y[8];
+    size_t far = step * p->tile, at[8];
+    __m512 y[16];
     struct super s[4];
 #pragma GCC unroll 8
+    for (int k = 0; k < mr; k++)
+        at[k] = sizeof(struct tt_record) * k;
+#pragma GCC unroll 16
     for (int k = 0; k < nt * mr; k++)
         y[k] = _mm512_setzero_ps();
 #pragma GCC unroll 4
     for (int k = 0; k < nt; k++)
         s[k].d = s[k].dmin = _mm512_setzero_ps();
-    for (int b = 0; b < p->blocks; b++, w += f->bytes, x += mr * sizeof(struct tt_record)) {
+    for (int b = 0; b < p->blocks; b++, w += f->bytes, x += next) {
         if (f->super && b % 8 == 0) {
 #pragma GCC unroll 4
             for (int k = 0; k < nt; k++)
@@ -205,49 +180,51 @@ INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt
 #pragma GCC unroll 4
         for (int k = 0; k < nt; k++) {
             struct block block;
-            fetch(w + k * far + 2048, f->bytes);
+            if (i == 0)
+                fetch(w + k * far + (nt == 1 ? 8192 : 2048), f->bytes);
             unpack(f, &s[k], w + k * far, &block);
             add_records(f, &block, x, at, mr, y + k * mr);
         }
     }
 #pragma GCC unroll 4
     for (int k = 0; k < nt; k++)
-        for (int i = 0; i < mr; i++)
-            store(p, t + k * step, i, y[k * mr + i]);
+        for (int j = 0; j < mr; j++)
+            store(p, t + k * step, i + j, y[k * mr + j]);
 }
 
-INLINE void few_rows(const struct tt_format *f, int mr, const struct tt_product *p, int tile0, int tile1) {
-    int quarter = (tile1 - tile0) / 4;
-    for (int t = tile0; t < tile0 + quarter; t++)
-        row_tiles(f, mr, 4, p, t, quarter);
-    for (int t = tile0 + 4 * quarter; t < tile1; t++)
-        row_tiles(f, mr, 1, p, t, 0);
+// All input rows with the same tiles; four together take two rows at most, or sums would not stay in registers.
+INLINE void rows_tiles(const struct tt_format *f, int nt, const struct tt_product *p, int t, int step) {
+    int i = 0;
+    for (; nt < 4 && i + 8 <= p->m; i += 8)
+        row_tiles(f, 8, nt, p, t, step, i);
+    if (nt < 4 && (p->m - i) & 4) {
+        row_tiles(f, 4, nt, p, t, step, i);
+        i += 4;
+    }
+    if ((p->m - i) & 2) {
+        row_tiles(f, 2, nt, p, t, step, i);
+        i += 2;
+    }
+    if (i < p->m)
+        row_tiles(f, 1, nt, p, t, step, i);
+}
+
+// nt streams of memory, from as many equal parts of the range.
+INLINE void streams(const struct tt_format *f, int nt, const struct tt_product *p, int tile0, int tile1) {
+    int part = (tile1 - tile0) / nt;
+    for (int t = tile0; t < tile0 + part; t++)
+        rows_tiles(f, nt, p, t, part);
+    for (int t = tile0 + nt * part; t < tile1; t++)
+        rows_tiles(f, 1, p, t, 0);
 }
 
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
-    if (p->m == 1) {
-        few_rows(f, 1, p, tile0, tile1);
-        return;
-    }
-    if (p->m == 2) {
-        few_rows(f, 2, p, tile0, tile1);
-        return;
-    }
-    for (int t = tile0; t < tile1; t++) {
-        int i = 0;
-        for (; i + 8 <= p->m; i += 8)
-            tile_rows(f, 8, p, t, i);
-        if ((p->m - i) & 4) {
-            tile_rows(f, 4, p, t, i);
-            i += 4;
-        }
-        if ((p->m - i) & 2) {
-            tile_rows(f, 2, p, t, i);
-            i += 2;
-        }
-        if (i < p->m)
-            tile_rows(f, 1, p, t, i);
-    }
+    if (p->m <= 2)
+        streams(f, 4, p, tile0, tile1);
+    else if (p->m <= TT_GROUP)
+        streams(f, 2, p, tile0, tile1);
+    else
+        streams(f, 1, p, tile0, tile1);
 }
 
 // One kernel for each format, whose fields are constants in it.

@@ -25,6 +25,8 @@ const (
 	Q5_K Type = 13
 	Q6_K Type = 14
 	BF16 Type = 30
+
+	I8 Type = 24 // of caches only: bytes, with a scale for each 32 columns of a token
 )
 
 // Weight is a packed matrix [Rows, Cols]; Data holds PackedBytes bytes, from Alloc for speed, and is only read once packed.

@@ -66,3 +66,15 @@ void tt_activate(int kind, float* h, const float* gate, const float* up, size_t 
   for (size_t i = 0; i < BLOCK; i++) ones[i] = 1.0f;
   for (size_t i = 0; i < n; i += BLOCK) f(h + i, gate + i, ones, n - i < BLOCK ? n - i : BLOCK);
 }
+
+VERSIONS void tt_softmax(float* restrict y, const float* restrict x, size_t n) {
+  float most = x[0], sum = 0;
+  for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
+  for (size_t i = 0; i < n; i++) y[i] = exponential(x[i] - most);
+  for (size_t i = 0; i < n; i++) sum += y[i];
+  for (size_t i = 0; i < n; i++) y[i] /= sum;
+}
+
+VERSIONS void tt_sigmoid(float* restrict y, const float* restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = sigmoid(x[i]);
+}

@@ -5,6 +5,8 @@
 package ort_test
 
 import (
+	"encoding/binary"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -21,6 +23,7 @@ type attention struct {
 	rotary, interleaved  int
 	window               int
 	softcap              float32
+	sinks                []float32
 	cache                kernels.Type
 }
 
@@ -35,7 +38,15 @@ func (a attention) graph() *onnx.Graph {
 	g.Input("total", onnx.Int32)
 	g.Input("cos", onnx.Float, onnx.Sym("positions"), onnx.Sym("half"))
 	g.Input("sin", onnx.Float, onnx.Sym("positions"), onnx.Sym("half"))
-	z := g.Add("Attention", "trimtab", []string{"qkv", "cache", "total", "cos", "sin"},
+	inputs := []string{"qkv", "cache", "total", "cos", "sin"}
+	if a.sinks != nil {
+		var data []byte
+		for _, x := range a.sinks {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+		}
+		inputs = append(inputs, g.Constant("sinks", onnx.Float, data, onnx.N(len(a.sinks))))
+	}
+	z := g.Add("Attention", "trimtab", inputs,
 		onnx.Attr{Name: "heads", Value: a.heads}, onnx.Attr{Name: "kv_heads", Value: a.kvHeads}, onnx.Attr{Name: "head", Value: a.head},
 		onnx.Attr{Name: "rotary", Value: a.rotary}, onnx.Attr{Name: "interleaved", Value: a.interleaved}, onnx.Attr{Name: "window", Value: a.window},
 		onnx.Attr{Name: "cache_type", Value: int(a.cache)}, onnx.Attr{Name: "scale", Value: a.scale()}, onnx.Attr{Name: "softcap", Value: a.softcap})
@@ -80,6 +91,12 @@ func (a attention) kept(x []float32) []float32 {
 	for i, v := range x {
 		out[i] = quant.F16ToF32(quant.F32ToF16(v))
 	}
+	if a.cache == kernels.I8 { // what the kernels' own tests hold is not repeated here
+		c := kernels.Cache{Type: kernels.I8, Heads: 1, Head: len(x), Data: make([]byte, kernels.CacheBytes(kernels.I8, 1, len(x), 1))}
+		if err := errors.Join(c.Append(0, x, x), c.Read(0, out, make([]float32, len(x)))); err != nil {
+			panic(err)
+		}
+	}
 	return out
 }
 
@@ -99,6 +116,9 @@ func (a attention) reference(qkv []float32, tokens int) (z []float64) {
 			q, kv := a.turned(part(i, h), i), h/(a.heads/a.kvHeads)
 			var weights []float64
 			sum := 0.0
+			if a.sinks != nil {
+				sum = math.Exp(float64(a.sinks[h]))
+			}
 			for t := from; t <= i; t++ {
 				s := 0.0
 				for c := range q {
@@ -169,12 +189,13 @@ func TestAttention(t *testing.T) {
 		"head of no whole 16":       {heads: 2, kvHeads: 1, head: 24, rotary: 12},
 		"window":                    {heads: 4, kvHeads: 2, head: 32, rotary: 32, window: 9},
 		"window of one":             {heads: 4, kvHeads: 2, head: 32, rotary: 32, window: 1},
+		"sinks":                     {heads: 4, kvHeads: 2, head: 32, rotary: 32, window: 20, sinks: []float32{-1, 0.5, 2, 4}},
 		"softcap":                   {heads: 4, kvHeads: 2, head: 32, rotary: 32, softcap: 1.5},
 		"softcap and window, GPT-J": {heads: 4, kvHeads: 2, head: 32, rotary: 16, interleaved: 1, softcap: 3, window: 20},
 	} {
-		for _, typ := range []kernels.Type{kernels.F32, kernels.F16} {
+		for _, typ := range []kernels.Type{kernels.F32, kernels.F16, kernels.I8} {
 			a.cache = typ
-			t.Run(name+map[kernels.Type]string{kernels.F32: ", f32", kernels.F16: ", f16"}[typ], func(t *testing.T) {
+			t.Run(name+map[kernels.Type]string{kernels.F32: ", f32", kernels.F16: ", f16", kernels.I8: ", bytes"}[typ], func(t *testing.T) {
 				const tokens = 43
 				qkv := random(7, tokens*a.width())
 				want := a.reference(qkv, tokens)
@@ -261,6 +282,7 @@ func TestAttentionRefuses(t *testing.T) {
 		"heads do not share":  func(a *attention) { a.heads = 3 },
 		"head too wide":       func(a *attention) { a.head = 520 },
 		"cache of blocks":     func(a *attention) { a.cache = kernels.Q8_0 },
+		"a sink too few":      func(a *attention) { a.sinks = make([]float32, 3) },
 		"negative window":     func(a *attention) { a.window = -1 },
 		"more than 32 bits":   func(a *attention) { a.heads = 1<<32 + 4 },
 		"cache over 32 bits":  func(a *attention) { a.cache += 1 << 30 },

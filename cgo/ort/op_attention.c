@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Attention(qkv, cache, total, cos, sin) -> z: rotary embedding, then grouped-query attention of the new tokens to all tokens so far.
+// Attention(qkv, cache, total, cos, sin, sinks) -> z: rotary embedding, then grouped-query attention of the new tokens to all tokens so far.
 //
 //   qkv    float [1, n, (heads + 2 kv_heads) · head], not rotated
 //   cache  uint8, memory of cgo/kernels (struct tt_cache), WRITTEN here: the new keys and values go behind the total - n tokens it holds
 //   total  int32 scalar, tokens after this pass
 //   cos, sin  float [positions, rotary / 2]
+//   sinks  float [heads], may be absent: one more score of each head, without a value
 //   z      float [1, n, heads · head]
 //
 // A row of z does not depend on how many rows a pass has, so chunks of a prompt and single tokens round alike.
@@ -126,14 +127,16 @@ static OrtStatus* check(const kernel* k, const tt_tensor* in, int64_t total) {
   for (const tt_tensor* turn = in + 3; turn < in + 5 && k->rotary > 0; turn++)
     if (turn->rank != 2 || turn->shape[0] < total || turn->shape[1] != k->rotary / 2)
       return tt_fail("Attention: the rotary table is too short or has another width");
+  const tt_tensor* sinks = &in[5];
+  if (sinks->data != NULL && (sinks->rank != 1 || sinks->shape[0] != k->heads)) return tt_fail("Attention: want one sink a head");
   return NULL;
 }
 
 static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   const kernel* k = self;
-  tt_tensor in[5];
+  tt_tensor in[6];
   OrtStatus* st = NULL;
-  for (size_t i = 0; i < 5 && st == NULL; i++) st = tt_input(ctx, i, &in[i]);
+  for (size_t i = 0; i < 6 && st == NULL; i++) st = tt_input(ctx, i, &in[i]);
   if (st != NULL) return st;
   int64_t total = *(const int32_t*)in[2].data;
   if ((st = check(k, in, total)) != NULL) return st;
@@ -144,7 +147,7 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   w.a = (struct tt_attention){.cache = {(int)k->cache_type, (int)k->kv_heads, (int)k->head, in[1].data},
                               .heads = (int)k->heads, .first = (int)(total - n), .n = (int)n, .window = (int)k->window,
                               .scale = k->scale, .softcap = k->softcap, .ldq = width_turned(k), .y = z,
-                              .ldy = (size_t)(k->heads * k->head)};
+                              .ldy = (size_t)(k->heads * k->head), .sinks = in[5].data};
   w.parts = tt_products->attention_parts(&w.a);
   if (w.parts < 0) return tt_fail("Attention: no kernel for this shape");
   size_t turned = ((size_t)n * width_turned(k) * sizeof(float) + 63) & ~(size_t)63;
@@ -157,7 +160,8 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
 }
 
 static const char* name(const OrtCustomOp* op) { return (void)op, "Attention"; }
-static size_t inputs(const OrtCustomOp* op) { return (void)op, 5; }
+static size_t inputs(const OrtCustomOp* op) { return (void)op, 6; }
+static int presence(const OrtCustomOp* op, size_t i) { return (void)op, i == 5 ? TT_OPTIONAL : TT_REQUIRED; }
 static int input_type(const OrtCustomOp* op, size_t i) {
   (void)op;
   return i == 1 ? TT_UINT8 : i == 2 ? TT_INT32 : TT_FLOAT;
@@ -172,7 +176,7 @@ const OrtCustomOp tt_op_attention = {
     .GetOutputType = tt_returns_float,
     .GetOutputTypeCount = tt_one,
     .KernelDestroy = free,
-    .GetInputCharacteristic = tt_all_required,
+    .GetInputCharacteristic = presence,
     .GetOutputCharacteristic = tt_all_required,
     .GetInputMemoryType = tt_default_memory,
     .GetVariadicInputMinArity = tt_zero,

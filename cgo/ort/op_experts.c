@@ -9,7 +9,7 @@
 //   down     uint8: for each expert [width, hidden], packed
 //   y        float [1, n, width]: for each token the sum over its experts of weight · down(act(gate(x)) · up(x)), added in the order of expert numbers
 //
-// Tokens that chose the same expert run through it together. A row of y does not depend on the other rows.
+// An expert of weight 0 is not computed. Tokens that chose the same expert run through it together. A row of y does not depend on the other rows.
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,7 @@ static int gather(memory* m, const kernel* k, int64_t e, const float* x, const i
   int count = 0;
   for (int64_t t = 0; t < n; t++)
     for (int64_t s = 0; s < slots; s++)
-      if (ids[t * slots + s] == e) {
+      if (ids[t * slots + s] == e && weights[t * slots + s] != 0) {
         m->rows[count] = t;
         m->factor[count] = weights[t * slots + s];
         memcpy(m->x + (size_t)count * (size_t)k->width, x + t * k->width, (size_t)k->width * sizeof *x);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_linear, &tt_op_row, &tt_op_attention, &tt_op_glu, &tt_op_experts};
+static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_linear, &tt_op_row, &tt_op_attention, &tt_op_glu, &tt_op_experts, &tt_op_route};
 
 size_t tt_op_count(void) { return sizeof ops / sizeof ops[0]; }
 const OrtCustomOp* tt_op(size_t i) { return ops[i]; }
@@ -17,6 +17,8 @@ OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out) {
   const OrtValue* v = NULL;
   OrtStatus* st = FN(KernelContext_GetInput, OrtStatus*, const OrtKernelContext*, size_t, const OrtValue**)(ctx, index, &v);
   if (st != NULL) return st;
+  *out = (tt_tensor){NULL, NULL, 0};
+  if (v == NULL) return NULL;  // optional and absent
   int type;
   st = FN(GetTensorElementTypeAndShapeDataReference, OrtStatus*, const OrtValue*, int*, const int64_t**, size_t*)(v, &type, &out->shape, &out->rank);
   if (st != NULL) return st;

@@ -10,7 +10,7 @@
 size_t tt_op_count(void);
 const OrtCustomOp* tt_op(size_t i);
 
-extern const OrtCustomOp tt_op_tap, tt_op_linear, tt_op_row, tt_op_attention, tt_op_glu, tt_op_experts;
+extern const OrtCustomOp tt_op_tap, tt_op_linear, tt_op_row, tt_op_attention, tt_op_glu, tt_op_experts, tt_op_route;
 
 struct tt_kernels;
 extern const struct tt_kernels* tt_products;  // the table of cgo/kernels, NULL before tt_use_kernels
@@ -33,6 +33,7 @@ typedef struct {
 } tt_tensor;
 
 OrtStatus* tt_fail(const char* message);
+// An optional input that is absent has no data.
 OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out);
 OrtStatus* tt_output(OrtKernelContext* ctx, size_t index, const int64_t* shape, size_t rank, void** data);
 OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* out);

@@ -3,7 +3,6 @@
 package decoder
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/trimtab/trimtab/models/onnx"
@@ -46,16 +45,17 @@ func (b *builder) attentionTurns(r *Rope) bool {
 // attendOwn is the operator Attention of cgo/ort, which keeps keys and values in one memory a block.
 func (b *builder) attendOwn(i int, qkv string, rope *Rope) string {
 	d := b.d
-	if t, ok := b.src.Tensor(b.name(i, "attn_sinks.weight")); ok {
-		b.fail(fmt.Errorf("decoder: tensor %s: attention sinks run with ONNX Runtime's attention only: open the model with the cache form ort", t.Name))
-	}
 	cache := b.Input(CacheName(i), onnx.Uint8, onnx.Sym("cache_bytes"))
 	cos, sin := InputCos, InputSin
 	if rope.Dims == 0 {
 		cos = b.floats("no_rope", []float32{0})
 		sin = cos
 	}
-	return b.Add("Attention", "trimtab", []string{qkv, cache, InputTotal, cos, sin},
+	inputs := []string{qkv, cache, InputTotal, cos, sin}
+	if sinks := b.sinks(i); sinks != "" {
+		inputs = append(inputs, sinks)
+	}
+	return b.Add("Attention", "trimtab", inputs,
 		onnx.Attr{Name: "heads", Value: d.Heads}, onnx.Attr{Name: "kv_heads", Value: d.KVHeads}, onnx.Attr{Name: "head", Value: d.CacheDim()},
 		onnx.Attr{Name: "rotary", Value: rope.Dims}, onnx.Attr{Name: "interleaved", Value: number(rope.Interleaved)},
 		onnx.Attr{Name: "window", Value: d.Window(i)}, onnx.Attr{Name: "cache_type", Value: int(b.o.Cache.Type())},
@@ -76,11 +76,11 @@ func (b *builder) attendORT(i int, p queries, rope *Rope) string {
 		inputs = append(inputs, InputCos, InputSin)
 		attrs = append(attrs, onnx.Attr{Name: "do_rotary", Value: 1}, onnx.Attr{Name: "rotary_interleaved", Value: number(rope.Interleaved)})
 	}
-	if sinks, ok := b.vector(b.name(i, "attn_sinks.weight"), d.Heads); ok {
+	if sinks := b.sinks(i); sinks != "" {
 		for len(inputs) < 11 { // the place of head_sink
 			inputs = append(inputs, "")
 		}
-		inputs = append(inputs, b.floats(b.name(i, "attn_sinks.weight"), sinks))
+		inputs = append(inputs, sinks)
 	}
 	if d.AttnCap != 0 {
 		attrs = append(attrs, onnx.Attr{Name: "softcap", Value: d.AttnCap})
@@ -92,6 +92,16 @@ func (b *builder) attendORT(i int, p queries, rope *Rope) string {
 	b.rename(out[1], key, cache)
 	b.rename(out[2], value, cache)
 	return out[0]
+}
+
+// sinks are one more score of each head in a block's softmax, or "" where the model has none.
+func (b *builder) sinks(i int) string {
+	name := b.name(i, "attn_sinks.weight")
+	v, ok := b.vector(name, b.d.Heads)
+	if !ok {
+		return ""
+	}
+	return b.floats(name, v)
 }
 
 func (d *Description) attnScale() float32 {

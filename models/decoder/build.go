@@ -36,12 +36,16 @@ const (
 	CacheORT Cache = iota // ONNX Runtime's GroupQueryAttention, float32: see CacheNames
 	CacheF32              // the project's own attention, float32: see CacheName
 	CacheF16              // the same, half precision
+	CacheI8               // the same, bytes with a scale for each 32 columns of a token
 )
 
 // Type is the number type of the cache.
 func (c Cache) Type() quant.Type {
-	if c == CacheF16 {
+	switch c {
+	case CacheF16:
 		return quant.F16
+	case CacheI8:
+		return quant.I8
 	}
 	return quant.F32
 }
@@ -58,11 +62,23 @@ const (
 // Options says how a graph is built.
 type Options struct {
 	Cache Cache
+	// As returns the type that a matrix of so many columns is held in; nil holds each as it is stored.
+	As func(t *Tensor) quant.Type
 	// PackedBytes returns the size of a matrix in packed form, or 0 where it is to run as float32; nil packs nothing.
 	PackedBytes func(t quant.Type, rows, cols int) int
+	// NBits runs matrices of types that ONNX Runtime's MatMulNBits can hold exactly, Q4_0, Q4_1 and Q8_0, as that node.
+	NBits bool
 	// At is called at every site in forward order with the value there, and returns the value that takes its place; nil leaves the graph as it is.
 	// What it returns for expert_ids and router_weights is not read: these can only be watched.
 	At func(g *onnx.Graph, point string, layer int, value string, width int, rows Rows) string
+	// Masks returns what acts on a block's router; it is called behind the block's router_logits. nil is nothing, nowhere.
+	Masks func(layer int) []Mask
+}
+
+// Mask names float values that act on a router's choice: hooks.Route has the arithmetic. All but Strength are [experts] long and as hooks.Edit.Operands returns them.
+type Mask struct {
+	Strength                 string // [1, rows, 1] or [1, 1, 1], at least 0
+	Low, Lift, Before, After string
 }
 
 // Graph is a decoder ready to be marshalled, with the weights that a session must be given.

@@ -13,9 +13,9 @@ func (b *builder) experts(i int, x string) string {
 	d, e := b.d, &b.d.Experts
 	logits := b.linear(x, d.Width, layer{b.name(i, "ffn_gate_inp"), e.Count})
 	logits = b.site("router_logits", i, logits, e.Count, AllRows)
-	ids, weights := b.route(i, logits)
-	b.watch(i, ids, weights)
-	y := b.mixture(i, x, ids, weights)
+	r := b.route(i, logits)
+	b.watch(i, r.ids, r.weights)
+	y := b.mixture(i, x, r)
 	if e.SharedWidth == 0 {
 		return y
 	}
@@ -41,7 +41,7 @@ func (b *builder) shared(i int, x string) string {
 }
 
 // mixture is the one place that chooses the node behind experts: the sum over the chosen ones of weight · expert(x). Both kinds compute chosen experts only.
-func (b *builder) mixture(i int, x, ids, weights string) string {
+func (b *builder) mixture(i int, x string, r routing) string {
 	d, e := b.d, &b.d.Experts
 	if d.Activation != SiLU || !d.Gated {
 		b.fail(fmt.Errorf("decoder: experts: want a gated layer with SiLU, found activation %d, gated %v", d.Activation, d.Gated))
@@ -51,29 +51,35 @@ func (b *builder) mixture(i int, x, ids, weights string) string {
 		return x
 	}
 	if up, down, ok := b.packedExperts(i, w); ok {
-		return b.Add("Experts", "trimtab", []string{x, ids, weights, up.Name, down.Name},
+		return b.Add("Experts", "trimtab", []string{x, r.ids, r.weights, up.Name, down.Name},
 			onnx.Attr{Name: "experts", Value: e.Count}, onnx.Attr{Name: "width", Value: d.Width}, onnx.Attr{Name: "hidden", Value: e.Width},
 			onnx.Attr{Name: "gated", Value: 1}, onnx.Attr{Name: "activation", Value: int(d.Activation)},
-			onnx.Attr{Name: "up_type", Value: int(up.Type())}, onnx.Attr{Name: "down_type", Value: int(down.Type())})
+			onnx.Attr{Name: "up_type", Value: int(up.As)}, onnx.Attr{Name: "down_type", Value: int(down.As)})
 	}
-	return b.floatExperts(i, w, x, ids, weights)
+	return b.floatExperts(i, w, x, r)
 }
 
 // floatExperts is ONNX Runtime's MoE: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MoE
 // It makes its own weights, softmax then the largest then divided by their sum. Given the logarithm of ours, minus infinity where an expert is not chosen, these
 // are ours divided by their sum.
-func (b *builder) floatExperts(i int, w expertWeights, x, ids, weights string) string {
+func (b *builder) floatExperts(i int, w expertWeights, x string, r routing) string {
 	d, e := b.d, &b.d.Experts
-	hot := b.op("Mul", b.oneHot(ids, e.Count), b.op("Unsqueeze", weights, b.ints(-1)))
-	chosen := b.op("Reshape", b.op("Log", b.sum(hot, -2, false)), b.ints(-1, e.Count))
+	hot := b.sum(b.op("Mul", b.oneHot(r.ids, e.Count), b.op("Unsqueeze", r.weights, b.ints(-1))), -2, false)
+	if r.total != "" {
+		hot = b.op("Max", hot, b.number(1e-37)) // a mask may leave no weight at all, and a softmax needs one
+	}
+	chosen := b.op("Reshape", b.op("Log", hot), b.ints(-1, e.Count))
 	in := b.shaped(Paired, b.name(i, "ffn_gate_exps+ffn_up_exps"), w.up, []int{e.Count, 2 * e.Width, d.Width})
 	out := b.plain(b.name(i, "ffn_down_exps"), w.down, e.Count, d.Width, e.Width)
 	inputs := []string{x, chosen, in, b.pairedBias(i), out, b.expertBias(i, "down", d.Width)}
 	y := b.Add("MoE", "com.microsoft", inputs, e.attrs()...)
-	if e.Normalise && (e.Scale == 0 || e.Scale == 1) {
-		return y
+	switch {
+	case !e.Normalise || e.Scale != 0 && e.Scale != 1:
+		return b.op("Mul", y, b.sum(r.weights, -1, true))
+	case r.total != "":
+		return b.op("Mul", y, r.total)
 	}
-	return b.op("Mul", y, b.sum(weights, -1, true))
+	return y
 }
 
 func (e *Experts) attrs() []onnx.Attr {
@@ -115,7 +121,7 @@ func (b *builder) expertWeights(i int) expertWeights {
 func (b *builder) packedExperts(i int, w expertWeights) (up, down Weight, ok bool) {
 	e := &b.d.Experts
 	_, biased := b.src.Tensor(b.name(i, "ffn_down_exps.bias"))
-	if b.o.PackedBytes == nil || biased || e.Alpha != 0 && e.Alpha != 1 || e.Offset != 0 || e.Limit != 0 || !sameType(w.up) || !sameType(w.down) {
+	if b.o.PackedBytes == nil || biased || e.Alpha != 0 && e.Alpha != 1 || e.Offset != 0 || e.Limit != 0 || !b.sameType(w.up) || !b.sameType(w.down) {
 		return up, down, false
 	}
 	up = b.parts(b.name(i, "ffn_gate_exps+ffn_up_exps"), w.up, 2*e.Width)
@@ -129,8 +135,8 @@ func (b *builder) packedExperts(i int, w expertWeights) (up, down Weight, ok boo
 // parts is a packed weight of one matrix an expert; its size is 0 where there is no kernel.
 func (b *builder) parts(name string, pieces []Tensor, rows int) Weight {
 	n := b.d.Experts.Count
-	w := Weight{Name: name, Form: Packed, Pieces: pieces, Rows: n * rows, Cols: pieces[0].Cols(), Parts: n}
-	w.Bytes = n * b.o.PackedBytes(w.Type(), rows, w.Cols)
+	w := Weight{Name: name, Form: Packed, Pieces: pieces, As: b.as(&pieces[0]), Rows: n * rows, Cols: pieces[0].Cols(), Parts: n}
+	w.Bytes = n * b.o.PackedBytes(w.As, rows, w.Cols)
 	return w
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trimtab/trimtab/models/onnx"
+	"github.com/trimtab/trimtab/models/quant"
 )
 
 // layer names the weight and bias of a linear layer, and the width of its output.
@@ -27,9 +28,9 @@ func (b *builder) linear(x string, in int, layers ...layer) string {
 	return b.bias(b.multiply(x, pieces), layers)
 }
 
-// multiply takes weights of one type as one node and others one by one.
+// multiply takes weights held in one type as one node and others one by one.
 func (b *builder) multiply(x string, pieces []Tensor) string {
-	if sameType(pieces) {
+	if b.sameType(pieces) {
 		return b.product(x, b.weight(pieces))
 	}
 	parts := make([]string, len(pieces))
@@ -41,14 +42,17 @@ func (b *builder) multiply(x string, pieces []Tensor) string {
 
 // product is the one place that chooses the node behind a linear layer.
 func (b *builder) product(x string, w Weight) string {
-	if w.Form == Packed {
+	switch w.Form {
+	case Packed:
 		return b.Add("Linear", "trimtab", []string{x, w.Name}, packedAttrs(&w)...)
+	case Codes:
+		return b.productNBits(x, w)
 	}
 	return b.op("MatMul", x, w.Name)
 }
 
 func packedAttrs(w *Weight) []onnx.Attr {
-	return []onnx.Attr{{Name: "type", Value: int(w.Type())}, {Name: "rows", Value: w.Rows}, {Name: "cols", Value: w.Cols}}
+	return []onnx.Attr{{Name: "type", Value: int(w.As)}, {Name: "rows", Value: w.Rows}, {Name: "cols", Value: w.Cols}}
 }
 
 // embed looks the tokens' rows up. The table is often the head's weight too, so it is read in whatever form that has.
@@ -58,30 +62,53 @@ func (b *builder) embed() string {
 		return ""
 	}
 	w := b.weight([]Tensor{t})
-	if w.Form == Packed {
+	switch {
+	case w.Form == Packed:
 		return b.Add("Row", "trimtab", []string{InputIDs, w.Name}, packedAttrs(&w)...)
+	case w.Form == Codes && w.As == quant.Q8_0:
+		return b.embedNBits(w)
+	case w.Form == Codes:
+		w = b.inForm(Matrix, w) // rows of 4-bit codes cannot be looked up
 	}
 	// The matrix stands as [width, vocabulary]: [width, 1, s] -> [1, s, width].
 	x := b.Add("Gather", "", []string{w.Name, InputIDs}, onnx.Attr{Name: "axis", Value: 1})
 	return b.Add("Transpose", "", []string{x}, onnx.Attr{Name: "perm", Value: []int{1, 2, 0}})
 }
 
-// weight declares the stacked tensors as one initializer and returns it.
+// weight is the one place that chooses the form of a matrix: it declares the stacked tensors, held in one type, as an initializer and returns it.
 func (b *builder) weight(pieces []Tensor) Weight {
-	w := Weight{Form: Matrix, Pieces: pieces, Cols: pieces[0].Cols()}
-	names := make([]string, len(pieces))
+	w := Weight{Pieces: pieces, As: b.as(&pieces[0]), Cols: pieces[0].Cols()}
 	for i := range pieces {
-		names[i] = pieces[i].Name
 		w.Rows += pieces[i].Rows()
 	}
 	if b.o.PackedBytes != nil {
-		w.Bytes = b.o.PackedBytes(w.Type(), w.Rows, w.Cols)
+		w.Bytes = b.o.PackedBytes(w.As, w.Rows, w.Cols)
 	}
-	if w.Bytes > 0 {
-		w.Form = Packed
+	switch {
+	case w.Bytes > 0:
+		return b.inForm(Packed, w)
+	case b.o.NBits && holdsNBits(w.As):
+		return b.inForm(Codes, w, w.Rows, w.Cols/BlockCols, BlockCols*bitsOf(w.As)/8)
 	}
-	w.Name = strings.Join(names, "+")
+	return b.inForm(Matrix, w)
+}
+
+// inForm declares a matrix in one of its forms.
+func (b *builder) inForm(f Form, w Weight, shape ...int) Weight {
+	names := make([]string, len(w.Pieces))
+	for i := range w.Pieces {
+		names[i] = w.Pieces[i].Name
+	}
+	w.Form, w.Shape, w.Name = f, shape, strings.Join(names, "+")
 	return b.supply(w)
+}
+
+// as is the type that a matrix is held in.
+func (b *builder) as(t *Tensor) quant.Type {
+	if b.o.As == nil {
+		return t.Type
+	}
+	return b.o.As(t)
 }
 
 // plain declares tensors as a float32 initializer of the given shape, as they are stored, and returns its name.
@@ -108,6 +135,8 @@ func (b *builder) supply(w Weight) Weight {
 	switch w.Form {
 	case Packed:
 		b.Supply(w.Name, onnx.Uint8, onnx.N(w.Bytes))
+	case Codes:
+		b.Supply(w.Name, onnx.Uint8, dims(w.Shape)...)
 	case Matrix:
 		b.Supply(w.Name, onnx.Float, onnx.N(w.Cols), onnx.N(w.Rows))
 	default:
@@ -148,9 +177,9 @@ func (b *builder) bias(y string, layers []layer) string {
 	return b.op("Add", y, b.floats(strings.Join(names, "+")+".bias", all))
 }
 
-func sameType(pieces []Tensor) bool {
+func (b *builder) sameType(pieces []Tensor) bool {
 	for i := range pieces {
-		if pieces[i].Type != pieces[0].Type {
+		if b.as(&pieces[i]) != b.as(&pieces[0]) {
 			return false
 		}
 	}

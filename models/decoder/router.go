@@ -9,23 +9,96 @@ import (
 	"github.com/trimtab/trimtab/models/onnx"
 )
 
-// route chooses experts from router logits, [1, s, experts]: ids int64 and weights float32, both [1, s, used], the largest weight first.
-func (b *builder) route(i int, logits string) (ids, weights string) {
+// routing is the experts of each token: ids int64 and weights float32, both [1, s, used], the largest weight first.
+type routing struct {
+	ids, weights string
+	total        string // [1, s, 1]: by what factor masks change the sum of the weights behind its division; "" where no mask acts
+}
+
+// route chooses experts from router logits, [1, s, experts]. It is the one place that chooses between one node of the project's own and standard ones.
+func (b *builder) route(i int, logits string) routing {
+	var masks []Mask
+	if b.o.Masks != nil {
+		masks = b.o.Masks(i)
+	}
+	if b.o.PackedBytes != nil {
+		return b.routeNode(i, logits, masks)
+	}
+	return b.routePlain(i, logits, masks)
+}
+
+// routeNode is the operator Route of cgo/ort: a dozen small nodes cost more than what they compute, and a mask would add as many.
+func (b *builder) routeNode(i int, logits string, masks []Mask) routing {
 	e := &b.d.Experts
+	inputs := []string{logits}
+	bias, biased := b.routerBias(i)
+	if biased {
+		inputs = append(inputs, bias)
+	}
+	for _, m := range masks {
+		inputs = append(inputs, m.Strength, m.Low, m.Lift, m.Before, m.After)
+	}
+	scale := e.Scale
+	if scale == 0 {
+		scale = 1
+	}
+	out := b.AddN("Route", "trimtab", 3, inputs,
+		onnx.Attr{Name: "experts", Value: e.Count}, onnx.Attr{Name: "used", Value: e.Used}, onnx.Attr{Name: "score", Value: int(e.Score)},
+		onnx.Attr{Name: "normalise", Value: number(e.Normalise)}, onnx.Attr{Name: "scale", Value: scale}, onnx.Attr{Name: "groups", Value: max(e.Groups, 1)},
+		onnx.Attr{Name: "groups_used", Value: e.GroupsUsed}, onnx.Attr{Name: "group_top", Value: e.GroupTop},
+		onnx.Attr{Name: "biased", Value: number(biased)}, onnx.Attr{Name: "masks", Value: len(masks)})
+	r := routing{ids: out[0], weights: out[1]}
+	if len(masks) > 0 {
+		r.total = out[2]
+	}
+	return r
+}
+
+// routePlain is the same in standard operators.
+func (b *builder) routePlain(i int, logits string, masks []Mask) routing {
+	e := &b.d.Experts
+	for _, m := range masks {
+		logits = b.op("Add", logits, b.op("Mul", m.Strength, m.Low))
+	}
 	scores := b.scores(logits)
 	choice, biased := b.choice(i, logits, scores)
-	top := b.top(b.limitGroups(choice), e.Used)
-	weights, ids = top[0], top[1]
-	if biased {
-		// The choice went by other numbers than the weights.
-		byWeight := b.top(b.gather(scores, ids), e.Used)
-		weights, ids = byWeight[0], b.gather(ids, byWeight[1])
+	for _, m := range masks {
+		choice = b.op("Add", choice, b.op("Mul", m.Strength, m.Lift))
 	}
+	top := b.top(b.limitGroups(choice), e.Used)
+	weights, ids := top[0], top[1]
+	if biased || len(masks) > 0 {
+		weights, ids = b.inOrder(b.gather(scores, ids), ids) // the choice went by other numbers than the weights
+	}
+	weights = b.factors(weights, ids, scores, masks, func(m Mask) string { return m.Before })
 	if e.Normalise {
 		sum := b.op("Add", b.sum(weights, -1, true), b.number(1e-20))
 		weights = b.op("Div", weights, sum)
 	}
-	return ids, b.scaled(weights, e.Scale)
+	weights = b.scaled(weights, e.Scale)
+	if len(masks) == 0 {
+		return routing{ids: ids, weights: weights}
+	}
+	final := b.factors(weights, ids, scores, masks, func(m Mask) string { return m.After })
+	total := b.op("Div", b.sum(final, -1, true), b.op("Add", b.sum(weights, -1, true), b.number(1e-20)))
+	final, ids = b.inOrder(final, ids)
+	return routing{ids, final, total}
+}
+
+// inOrder sorts the chosen experts by weight.
+func (b *builder) inOrder(weights, ids string) (string, string) {
+	byWeight := b.top(weights, b.d.Experts.Used)
+	return byWeight[0], b.gather(ids, byWeight[1])
+}
+
+// factors multiplies the chosen weights by what masks say: max(0, 1 + strength · change), which is exactly 1 at strength 0.
+func (b *builder) factors(weights, ids, scores string, masks []Mask, of func(Mask) string) string {
+	for _, m := range masks {
+		factor := b.op("Relu", b.op("Add", b.op("Mul", m.Strength, of(m)), b.number(1)))
+		// One strength for all rows gives one row of factors; the gather wants one a row of ids.
+		weights = b.op("Mul", weights, b.gather(b.op("Expand", factor, b.op("Shape", scores)), ids))
+	}
+	return weights
 }
 
 func (b *builder) scores(logits string) string {
@@ -37,12 +110,21 @@ func (b *builder) scores(logits string) string {
 
 // choice is what experts are compared by: their scores, plus a bias where the model has one. An expert whose logit is minus infinity stays out.
 func (b *builder) choice(i int, logits, scores string) (string, bool) {
-	bias, ok := b.vector(b.name(i, "exp_probs_b.bias"), b.d.Experts.Count)
+	bias, ok := b.routerBias(i)
 	if !ok {
 		return scores, false
 	}
-	biased := b.op("Add", scores, b.floats(b.name(i, "exp_probs_b.bias"), bias))
+	biased := b.op("Add", scores, bias)
 	return b.op("Where", b.op("IsInf", logits), logits, biased), true
+}
+
+func (b *builder) routerBias(i int) (string, bool) {
+	name := b.name(i, "exp_probs_b.bias")
+	bias, ok := b.vector(name, b.d.Experts.Count)
+	if !ok {
+		return "", false
+	}
+	return b.floats(name, bias), true
 }
 
 // limitGroups leaves only the experts of the best groups in the running.
@@ -76,14 +158,20 @@ func (b *builder) oneHot(at string, n int) string {
 	return b.Add("OneHot", "", []string{at, b.int(n), b.floats("off on", []float32{0, 1})}, onnx.Attr{Name: "axis", Value: -1})
 }
 
-// watch offers values that can only be read to the caller; whole numbers are shown as float32.
+// watch offers values that can only be read to the caller; whole numbers are shown as float32. What stands at expert_ids has run before router_weights is made,
+// which nodes without readers do not promise by themselves.
 func (b *builder) watch(i int, ids, weights string) {
 	if b.o.At == nil {
 		return
 	}
 	k := b.d.Experts.Used
-	b.site("expert_ids", i, b.cast(ids, onnx.Float), k, AllRows)
-	b.site("router_weights", i, b.op("Identity", weights), k, AllRows)
+	shown := b.cast(ids, onnx.Float)
+	if after := b.site("expert_ids", i, shown, k, AllRows); after != shown {
+		weights = b.op("Add", weights, b.op("Mul", after, b.number(0)))
+	} else {
+		weights = b.op("Identity", weights)
+	}
+	b.site("router_weights", i, weights, k, AllRows)
 }
 
 // expertName is one expert's tensor in files that keep experts apart, such as blk.3.ffn_gate.5.weight.

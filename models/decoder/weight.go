@@ -71,10 +71,13 @@ type Form uint8
 
 // The forms that graphs are built with.
 const (
-	Packed Form = iota // tiles of cgo/kernels, uint8 [bytes], for the operators Linear and Row
-	Matrix             // float32 [in, out], for MatMul
-	Plain              // float32 as stored, Shape
-	Paired             // float32 Shape, rows of each two consecutive pieces taking turns
+	Packed   Form = iota // tiles of cgo/kernels, uint8 [bytes], for the operators Linear and Row
+	Matrix               // float32 [in, out], for MatMul
+	Plain                // float32 as stored, Shape
+	Paired               // float32 Shape, rows of each two consecutive pieces taking turns
+	Codes                // blocks of 32 for MatMulNBits: uint8 [out, in/32, 32 or 16], see nbits.go
+	Scales               // of Codes: float32 [out, in/32]
+	Minimums             // of Codes: float32 [in/32, out]
 )
 
 // Weight is one initializer of a graph: the tensors it is made of, one below the other, and its form.
@@ -82,15 +85,13 @@ type Weight struct {
 	Name   string // the initializer's name, unique for what it holds
 	Form   Form
 	Pieces []Tensor
+	As     quant.Type // that the rows are held in, of a matrix; its pieces may be stored in others
 	Rows   int
 	Cols   int
 	Bytes  int   // of the packed form; 0 otherwise
 	Parts  int   // of the packed form: so many matrices of equal shape, packed one after the other; 0 is one
-	Shape  []int // of the forms Plain and Paired
+	Shape  []int // of the forms Plain, Paired and those of MatMulNBits
 }
-
-// Type returns the stored type, which is the same for all pieces of a packed weight.
-func (w *Weight) Type() quant.Type { return w.Pieces[0].Type }
 
 // MissingError says that a model lacks a tensor that its description asks for, or has it in another shape.
 type MissingError struct {

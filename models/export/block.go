@@ -23,6 +23,7 @@ type finder struct {
 	width   int
 	sites   []site
 	missing map[Place]string
+	routers map[int]Router
 	layers  int
 }
 

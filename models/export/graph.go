@@ -16,7 +16,7 @@ func (m *Model) analyse(b *body) (*Graph, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export: %s: graph: %w", m.Path, err)
 	}
-	g := &Graph{flow: f, model: m, missing: map[Place]string{}}
+	g := &Graph{flow: f, model: m, missing: map[Place]string{}, routers: map[int]Router{}}
 	if err := g.connect(); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (g *Graph) locate() {
 		states[s.In], states[s.Out] = true, true
 	}
 	t := newTrunk(g.flow, g.logits.Name, states)
-	f := &finder{trunk: t, width: g.width, missing: g.missing}
+	f := &finder{trunk: t, width: g.width, missing: g.missing, routers: g.routers}
 	reason := ""
 	switch {
 	case len(t.path) < 2:

@@ -56,6 +56,7 @@ type Graph struct {
 	tail    string // the last residual: rows are chosen behind it
 	sites   []site
 	missing map[Place]string
+	routers map[int]Router
 	width   int
 	layers  int
 	types   map[string]onnx.DType

@@ -4,6 +4,16 @@ package export
 
 import "github.com/trimtab/trimtab/models/onnx"
 
+// Router is what is known of a router in front of which logits can be changed.
+type Router struct {
+	Experts int
+	Used    int    // by one token
+	Node    string // chooses the experts within the graph
+}
+
+// Routers lists them by block. One whose choice goes by more than its logits, or whose number of chosen experts was not found, is not listed.
+func (m *Model) Routers() map[int]Router { return m.Main.routers }
+
 // router finds the router of a mixture of experts and reports whether the layer is one.
 func (f *finder) router(i int, b *branch) bool {
 	var fused, top []int
@@ -37,7 +47,18 @@ func (f *finder) router(i int, b *branch) bool {
 func (f *finder) fusedRouter(i int, n *onnx.Node) {
 	f.miss("expert_ids", i, "fusion swallowed it: the node %s chooses the experts within", n.Op)
 	f.miss("router_weights", i, "fusion swallowed it: the node %s weighs the experts within", n.Op)
-	f.logitsOf(i, operand(n.Inputs, 1))
+	k := 1 // the operators' default
+	if a, ok := n.Attribute("k"); ok {
+		k = int(a.Int)
+	}
+	f.known(i, f.logitsOf(i, operand(n.Inputs, 1)), k, n.Op)
+}
+
+// known notes a router that masks can be checked against.
+func (f *finder) known(i, experts, used int, node string) {
+	if 1 <= used && used <= experts {
+		f.routers[i] = Router{experts, used, node}
+	}
 }
 
 // plainRouter goes from the choice of the best back to the matrix that rated the experts.
@@ -51,6 +72,9 @@ func (f *finder) plainRouter(i int, b *branch, top []int) {
 		return
 	}
 	f.sites = append(f.sites, site{place: Place{"expert_ids", i}, value: n.Outputs[1], width: k[0], watched: true})
+	if scored := f.node(operand(n.Inputs, 0)); scored != nil && scored.Op == "Softmax" || f.linearOutput(operand(n.Inputs, 0)) {
+		f.known(i, width, k[0], "TopK")
+	}
 }
 
 // logitsOf adds router_logits: the output of the matrix that v comes from. It returns the number of experts, 0 where there is no such matrix.
@@ -79,6 +103,12 @@ func (f *finder) logitsOf(i int, v string) int {
 	}
 	f.miss("router_logits", i, "no matrix was found that makes what the experts are chosen by")
 	return 0
+}
+
+// linearOutput tells whether a value is a matrix's product itself.
+func (f *finder) linearOutput(v string) bool {
+	n, ok := f.maker[v]
+	return ok && f.linear(n)
 }
 
 // constant returns the numbers of a small tensor of the graph.

@@ -124,6 +124,18 @@ func TestSitesOfShapes(t *testing.T) {
 	}
 }
 
+// TestRouterIsKnown: masks need to know how many experts a token uses, and what chooses them.
+func TestRouterIsKnown(t *testing.T) {
+	d := newDrawing()
+	x := d.embed()
+	x = d.node("b0.mid", "Add", x, d.attention("b0.attn", d.norm("b0.norm1", x)))
+	d.head(d.node("b0.out", "Add", x, d.experts("b0.mlp", d.norm("b0.norm2", x))))
+	m, _ := found(t, d.write(t))
+	if got, want := m.Routers()[0], (Router{Experts: 4, Used: 2, Node: "TopK"}); got != want {
+		t.Errorf("router of block 0 = %+v, want %+v", got, want)
+	}
+}
+
 // TestSharedInputIsSplit holds that what stands at mlp_in is seen by the feed-forward layer alone where attention reads the same norm.
 func TestSharedInputIsSplit(t *testing.T) {
 	d := newDrawing()

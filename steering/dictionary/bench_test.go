@@ -4,7 +4,9 @@ package dictionary
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/trimtab/trimtab/internal/fixture"
 )
@@ -43,4 +45,65 @@ func BenchmarkEncode(b *testing.B) {
 			}
 		})
 	}
+}
+
+// realITDA opens the dictionary of 3,246 real atoms with its table and returns its reference activations.
+func realITDA(tb testing.TB, k int) (d *Dictionary, x []float32) {
+	tb.Helper()
+	root := fixture.Path(tb, "fixtures-dictionaries/smollm2-135m/itda-l14")
+	d = open(tb, root, Options{K: k})
+	d.Prepare()
+	return d, openTable(tb, filepath.Join(root, "reference.safetensors")).floats("X")
+}
+
+// BenchmarkPursuit compares signed matching pursuit over 4,096 atoms of width 576, k = 40, with the loop c = D r of every round (ratio), and shows what it takes
+// behind a graph that has made the first products: exactly, and in 8 bits.
+func BenchmarkPursuit(b *testing.B) {
+	const n, d, k = 4096, 576, 40
+	dict, x := realITDA(b, k)
+	coder, behind := dict.NewCoder(), dict.NewProductCoder()
+	inputs := make([][]float32, 64)
+	products, rough := make([][]float32, len(inputs)), make([][]float32, len(inputs))
+	slack := make([]float32, dict.Form.N)
+	for i := range inputs {
+		inputs[i] = x[i*d : (i+1)*d]
+		products[i] = slices.Clone(coder.Products(inputs[i]))
+		rough[i] = roughened(uint64(i), products[i], slack, inputs[i])
+	}
+	code := make([]Feature, 0, n)
+	each := func(f func(i int)) float64 {
+		start := time.Now()
+		for i := range inputs {
+			f(i)
+		}
+		return float64(time.Since(start).Microseconds()) / float64(len(inputs))
+	}
+	for b.Loop() {
+		plain := each(func(i int) { code = plainLoop(code[:0], dict.Form.Dec, inputs[i], k) })
+		whole := each(func(i int) { code = coder.Encode(code[:0], inputs[i]) })
+		b.ReportMetric(plain/whole, "ratio")
+		b.ReportMetric(plain, "plain-us")
+		b.ReportMetric(whole, "encode-us")
+		b.ReportMetric(each(func(i int) { code = coder.Select(code[:0], inputs[i], products[i]) }), "select-us")
+		b.ReportMetric(each(func(i int) { code = behind.Encode(code[:0], inputs[i], rough[i], slack) }), "within-us")
+	}
+}
+
+// plainLoop is the pursuit as it is written down (algorithm 2 of arXiv 2505.17769): all products in every round, in single precision.
+func plainLoop(dst []Feature, m, x []float32, k int) []Feature {
+	d := len(x)
+	r, c := slices.Clone(x), make([]float32, len(m)/d)
+	for range k {
+		multiply(c, m, r)
+		at := 0
+		for i, v := range c {
+			if max(v, -v) > max(c[at], -c[at]) {
+				at = i
+			}
+		}
+		z := c[at]
+		addScaled(r, -z, m[at*d:(at+1)*d])
+		dst = append(dst, Feature{int32(at), z})
+	}
+	return dst
 }

@@ -6,8 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/gonum"
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // Encoder is what makes codes: a [Coder], or a graph that carries the same arithmetic out beside the model.
@@ -94,7 +93,7 @@ func (c *Coder) Select(dst []Feature, x, u []float32) []Feature {
 		return c.matchNorm(dst, u)
 	}
 	c.center(x)
-	return c.chase.run(dst, c.x, u)
+	return c.chase.run(dst, c.x, u, nil)
 }
 
 // center sets c.x to norm(x) - PreSub.
@@ -144,7 +143,7 @@ func moments(x []float32) (mean, std float64) {
 
 // multiply is y = M x for a row-major matrix, in single precision.
 func multiply(y, m, x []float32) {
-	gonum.Implementation{}.Sgemv(blas.NoTrans, len(y), len(x), 1, m, len(x), x, 1, 0, y, 1)
+	dot.Products(y, x, m, len(x))
 }
 
 func positive(dst []Feature, u []float32) []Feature {

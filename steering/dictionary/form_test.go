@@ -26,7 +26,7 @@ func unitDictionary(seed uint64, n, d int) []float32 {
 	return m
 }
 
-func pursueFlat(t *testing.T, rows []float32, d int, rule PursuitRule) *Dictionary {
+func pursueFlat(t testing.TB, rows []float32, d int, rule PursuitRule) *Dictionary {
 	t.Helper()
 	dict, err := New(&Form{In: d, Out: d, N: len(rows) / d, Dec: rows, Act: Activation{Kind: Pursuit, Pursuit: rule}})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
 )
@@ -23,11 +24,18 @@ func (a Atom) Known() bool { return a.Text >= 0 && a.Position >= 0 }
 
 // Facts are what an ITDA dictionary keeps beside its atoms and their address.
 type Facts struct {
-	Rule      string         `json:"rule,omitempty"`      // by which an activation becomes an atom: cos or mse
-	Threshold float64        `json:"threshold,omitempty"` // of that rule
-	Seed      int            `json:"seed,omitempty"`
-	Sources   map[int]string `json:"sources,omitempty"` // what each text is, by its number
-	Texts     string         `json:"texts,omitempty"`   // a name for the collection and tokenisation, the same where two dictionaries can be compared
+	Rule       string         `json:"rule,omitempty"`       // by which an activation becomes an atom: cos, mse or square
+	Threshold  float64        `json:"threshold,omitempty"`  // of that rule
+	Definition string         `json:"definition,omitempty"` // of that rule, in words
+	Rounds     int            `json:"rounds,omitempty"`     // of the pursuit that the rule judged by; 0 where it is not known
+	Distinct   float64        `json:"distinct,omitempty"`   // cosine above which an atom was left out for an earlier one; 0 is none
+	Seed       int            `json:"seed,omitempty"`
+	Sources    map[int]string `json:"sources,omitempty"`   // what each text is, by its number
+	Texts      string         `json:"texts,omitempty"`     // a name for the collection and tokenisation, the same where two dictionaries can be compared
+	Digest     string         `json:"digest,omitempty"`    // of the token ids of all sequences, in order; equal where texts and tokenisation are
+	Sequences  int            `json:"sequences,omitempty"` // that were read
+	Tokens     int            `json:"tokens,omitempty"`    // whose activations were looked at
+	LeftOut    int            `json:"left_out,omitempty"`  // of these, for massive activations
 }
 
 const defaultITDAK = 40 // davidkaczer/itda train.py
@@ -140,8 +148,13 @@ func (r *reader) itdaPlace(meta config) {
 		a.Context = n
 	}
 	facts := Facts{Rule: "mse"}
-	if rule, ok := meta.m["loss_threshold_definition"].(string); ok && len(rule) >= 3 && rule[:3] == "cos" {
-		facts.Rule = "cos"
+	if rule, ok := meta.m["loss_threshold_definition"].(string); ok {
+		facts.Definition = rule
+		for _, known := range []string{"cos", "square"} {
+			if strings.HasPrefix(rule, known) {
+				facts.Rule = known
+			}
+		}
 	}
 	if v, err := meta.float("loss_threshold", 0); err == nil {
 		facts.Threshold = v

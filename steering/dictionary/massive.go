@@ -4,9 +4,9 @@ package dictionary
 
 import "slices"
 
-// massiveFactor is how many times the median a norm is above where an activation is massive: those of attention sinks are
+// MassiveFactor is how many times the median a norm is above where an activation is massive: those of attention sinks are
 // above it by far (arXiv 2402.17762 has hundreds of times), ordinary ones stay below.
-const massiveFactor = 4
+const MassiveFactor = 4
 
 // massiveSample is how many norms the median is taken of: the first ones, so that memory and time are bounded.
 const massiveSample = 4096
@@ -41,5 +41,5 @@ func (m *Massive) Median() float64 { return m.median }
 
 // Is tells whether the row at a position is massive, by what was learnt so far.
 func (m *Massive) Is(position int, row []float32) bool {
-	return position == 0 || m.median > 0 && norm64(row) > massiveFactor*m.median
+	return position == 0 || m.median > 0 && norm64(row) > MassiveFactor*m.median
 }

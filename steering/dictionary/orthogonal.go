@@ -53,7 +53,7 @@ func (p *pursuer) orthogonal() {
 func (p *pursuer) unchosen(signed bool) int {
 	p.refresh()
 	best, at := float32(math.Inf(-1)), 0
-	for i, v := range p.c {
+	for i, v := range p.c[:p.g.n] {
 		if p.solve.chosen[i] {
 			continue
 		}
@@ -80,7 +80,7 @@ func (p *pursuer) take(s *solver) {
 			p.r[k] -= z * float64(v)
 		}
 	}
-	p.stale = true
+	p.stale, p.narrowed = true, false
 }
 
 func (s *solver) reset() {

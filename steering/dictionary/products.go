@@ -5,7 +5,7 @@ package dictionary
 import (
 	"math"
 
-	"gonum.org/v1/gonum/blas/gonum"
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // Matrix returns the matrix whose products with an activation ProductCoder takes, one row a feature: the encoder, for a pursuit the atoms. It is shared.
@@ -68,7 +68,7 @@ func (p *ProductCoder) Encode(dst []Feature, x, products, slack []float32) []Fea
 	p.c.center(x)
 	p.approximate(x, products, slack)
 	if f.Act.Kind == Pursuit {
-		return p.c.chase.runWithin(dst, p.c.x, p.c.u, p.far)
+		return p.c.chase.run(dst, p.c.x, p.c.u, p.far)
 	}
 	p.settle()
 	return p.c.Select(dst, x, p.c.u)
@@ -108,7 +108,7 @@ func (p *ProductCoder) settle() {
 			continue
 		}
 		p.fresh++
-		v := gonum.Implementation{}.Sdot(f.In, p.m[i*f.In:], 1, p.c.x, 1)
+		v := dot.Pair(p.m[i*f.In:(i+1)*f.In], p.c.x)
 		if f.EncBias != nil && f.Act.Kind != Gated {
 			v += f.EncBias[i]
 		}

@@ -5,6 +5,8 @@ package dictionary
 import (
 	"fmt"
 	"math"
+
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // Method is how a pursuit picks atoms and weighs them. With c the products of all atoms with the residual r = x - Σ z·Dec:
@@ -74,7 +76,7 @@ func (p *Pursuer) Pursue(dst []Feature, x []float32, k int) []Feature {
 	if k > 0 {
 		p.chase.rule.K = k
 	}
-	dst = p.chase.run(dst, p.x, p.c)
+	dst = p.chase.run(dst, p.x, p.c, nil)
 	p.chase.rule = rule
 	return dst
 }
@@ -86,47 +88,40 @@ type atom struct {
 	step  float64 // of a gradient pursuit
 }
 
-// pursuer has the state of one pursuit.
+// pursuer has the state of one pursuit. What it knows of atom i's product with the residual is that it lies within rough[i] + drift of c[i].
 type pursuer struct {
-	g      *gram
-	rule   PursuitRule
-	x      []float32 // what is decomposed
-	r      []float64 // the residual
-	narrow []float32 // r in single precision
-	c      []float32 // products of all atoms with r
-	stale  bool      // c has to be computed anew
-	slack  float64   // how far c may be from the exact products
-	atoms  []atom
-	solve  *solver // of the orthogonal methods
+	g        *gram
+	rule     PursuitRule
+	mask     uint32    // the bits of a product that count: all but the sign where a large negative one is as good
+	x        []float32 // what is decomposed
+	r        []float64 // the residual
+	narrow   []float32 // r in single precision
+	narrowed bool      // narrow is of this round
+	c        []float32 // products of all atoms with r; like rough in whole blocks
+	rough    []float32 // 0 for products in single precision
+	loose    bool      // some are not
+	tops     []float32 // of each block of c, the largest that a product can be, drift aside
+	stale    bool      // c has to be computed anew
+	drift    float64   // how far rounding may have taken c from the exact products
+	atoms    []atom
+	solve    *solver // of the orthogonal methods
 }
 
 func newPursuer(g *gram, rule PursuitRule) *pursuer {
-	p := &pursuer{g: g, rule: rule, r: make([]float64, g.d), narrow: make([]float32, g.d)}
+	p := &pursuer{g: g, rule: rule, mask: math.MaxUint32, r: make([]float64, g.d), narrow: make([]float32, g.d)}
+	if rule.Method == Matching {
+		p.mask >>= 1
+	}
+	p.c, p.rough, p.tops = make([]float32, g.stride), make([]float32, g.stride), make([]float32, g.stride/dot.Block)
 	if rule.Method == Orthogonal || rule.Method == NonNegativeOrthogonal {
 		p.solve = &solver{g: g, chosen: make([]bool, g.n)}
 	}
 	return p
 }
 
-// run appends the code of x; c has the products of all atoms with x and is written to.
-func (p *pursuer) run(dst []Feature, x, c []float32) []Feature {
-	return p.runFrom(dst, x, c, rounding*norm64(x))
-}
-
-// runWithin is run with products that may each be off by far.
-func (p *pursuer) runWithin(dst []Feature, x, c, far []float32) []Feature {
-	most := float32(0)
-	for _, v := range far {
-		most = max(most, v)
-	}
-	return p.runFrom(dst, x, c, max(float64(most), rounding*norm64(x)))
-}
-
-func (p *pursuer) runFrom(dst []Feature, x, c []float32, slack float64) []Feature {
-	p.x, p.c, p.stale, p.atoms, p.slack = x, c, false, p.atoms[:0], slack
-	for i, v := range x {
-		p.r[i] = float64(v)
-	}
+// run appends the code of x. u has the products of all atoms with x, each within far; without far in single precision. Neither is written to.
+func (p *pursuer) run(dst []Feature, x, u, far []float32) []Feature {
+	p.begin(x, u, far)
 	switch p.rule.Method {
 	case Gradient, GradientKeep:
 		p.gradient()
@@ -145,9 +140,38 @@ func (p *pursuer) runFrom(dst []Feature, x, c []float32, slack float64) []Featur
 	return dst
 }
 
+func (p *pursuer) begin(x, u, far []float32) {
+	n, length := p.g.n, norm64(x)
+	size := blocks(n)
+	p.c, p.rough, p.tops = p.c[:size], p.rough[:size], p.tops[:size/dot.Block]
+	p.x, p.atoms, p.narrowed, p.loose, p.drift = x, p.atoms[:0], false, far != nil, p.g.rounding*length
+	for i, v := range x {
+		p.r[i] = float64(v)
+	}
+	// An orthogonal pursuit asks for every product in every round.
+	if p.stale = p.solve != nil && p.loose; p.stale {
+		return
+	}
+	copy(p.c, u)
+	clear(p.c[n:])
+	clear(p.rough[:n])
+	copy(p.rough, far)
+	p.bound()
+}
+
+// bound finds the tops.
+func (p *pursuer) bound() {
+	for i := p.g.n; i < len(p.rough); i++ {
+		p.rough[i] = float32(math.Inf(-1)) // never chosen
+	}
+	dot.Descend(p.tops, p.c, p.rough, 0, p.c, p.signed())
+}
+
+func (p *pursuer) signed() bool { return p.rule.Method == Matching }
+
 func (p *pursuer) matching() {
 	for range p.rule.K {
-		j := p.best(p.rule.Method == Matching)
+		j := p.best()
 		c := dot64(p.g.row(j), p.r)
 		if p.rule.Method == NonNegativeMatching {
 			c = max(c, 0)
@@ -161,56 +185,6 @@ func (p *pursuer) matching() {
 			return
 		}
 	}
-}
-
-// rounding bounds the error of products in single precision, as a share of the vectors' lengths: 2^-24 for each of a dozen
-// partial sums, and for the products of unit atoms with each other.
-const rounding = 2e-6
-
-// best returns the atom with the largest product. Of those that rounding cannot tell apart it asks for the exact products:
-// later rounds work on a small rest of large numbers.
-func (p *pursuer) best(signed bool) int {
-	p.refresh()
-	top := p.top(signed)
-	if top < 100*p.slack && p.slack > 2*rounding*p.length() {
-		p.stale = true // so little is left that most of c is rounding
-		p.refresh()
-		top = p.top(signed)
-	}
-	floor := float32(top - 2*p.slack)
-	best, at := math.Inf(-1), 0
-	mask := signMask(signed)
-	for i, v := range p.c {
-		if math.Float32frombits(math.Float32bits(v)&mask) < floor {
-			continue
-		}
-		exact := dot64(p.g.row(i), p.r)
-		if signed {
-			exact = math.Abs(exact)
-		}
-		if exact > best {
-			best, at = exact, i
-		}
-	}
-	return at
-}
-
-func (p *pursuer) top(signed bool) float64 {
-	top, mask := float32(math.Inf(-1)), signMask(signed)
-	for _, v := range p.c {
-		if v = math.Float32frombits(math.Float32bits(v) & mask); v > top {
-			top = v
-		}
-	}
-	return float64(top)
-}
-
-// signMask keeps all bits of a number, or all but its sign: signs are random, and a branch on them is slow.
-func signMask(signed bool) uint32 {
-	if signed {
-		return 1<<31 - 1
-	}
-	return 1<<32 - 1
 }
 
 // length is that of the residual.
@@ -240,6 +214,7 @@ func (p *pursuer) move(j int, c float64) {
 	for i, v := range p.g.row(j) {
 		p.r[i] -= c * float64(v)
 	}
+	p.narrowed = false
 	if p.stale {
 		return
 	}
@@ -248,76 +223,34 @@ func (p *pursuer) move(j int, c float64) {
 		p.stale = true
 		return
 	}
-	addScaled(p.c, float32(-c), products)
-	p.slack += rounding * math.Abs(c)
+	dot.Descend(p.tops, p.c, p.rough, float32(-c), products[:len(p.c)], p.signed())
+	p.drift += p.g.rounding * math.Abs(c)
 }
 
+// refresh computes products anew where they are not up to date.
 func (p *pursuer) refresh() {
 	if !p.stale {
 		return
 	}
-	for i, v := range p.r {
-		p.narrow[i] = float32(v)
+	n := p.g.n
+	multiply(p.c[:n], p.g.m, p.residual())
+	clear(p.c[n:])
+	clear(p.rough[:n])
+	p.bound()
+	p.stale, p.loose, p.drift = false, false, p.g.rounding*norm64(p.narrow)
+}
+
+// residual returns r in single precision.
+func (p *pursuer) residual() []float32 {
+	if !p.narrowed {
+		for i, v := range p.r {
+			p.narrow[i] = float32(v)
+		}
+		p.narrowed = true
 	}
-	multiply(p.c, p.g.m, p.narrow)
-	p.stale, p.slack = false, rounding*norm64(p.narrow)
+	return p.narrow
 }
 
 func (p *pursuer) converged() bool {
 	return p.rule.Tolerance > 0 && p.length() < float64(p.rule.Tolerance)
-}
-
-// gradient is gradient pursuit; it ends early where a round changes nothing, at which the references divide 0 by 0.
-func (p *pursuer) gradient() {
-	for range p.rule.K {
-		p.join(p.best(false))
-		if !p.descend() || p.converged() {
-			return
-		}
-	}
-}
-
-// join adds an atom of weight 0 and, by the first variant, drops those whose weight was clipped to 0.
-func (p *pursuer) join(j int) {
-	kept, present := p.atoms[:0], false
-	for _, a := range p.atoms {
-		if int(a.index) == j {
-			present = true
-		} else if a.z == 0 && p.rule.Method == Gradient {
-			continue
-		}
-		kept = append(kept, a)
-	}
-	p.atoms = kept
-	if !present {
-		p.atoms = append(p.atoms, atom{index: int32(j)})
-	}
-}
-
-// descend takes the exact line search along the gradient and tells whether any weight changed.
-func (p *pursuer) descend() (changed bool) {
-	// ⟨direction, r⟩ is the gradient's square, since direction = Σ g·row and g = row·r.
-	num := 0.0
-	direction := p.g.scratch(p.narrow)
-	for i := range p.atoms {
-		a := &p.atoms[i]
-		a.step = dot64(p.g.row(int(a.index)), p.r)
-		num += a.step * a.step
-		addScaled(direction, float32(a.step), p.g.row(int(a.index)))
-	}
-	den := norm64(direction)
-	if den == 0 {
-		return false
-	}
-	step := num / (den * den)
-	for i := range p.atoms {
-		a := &p.atoms[i]
-		z := max(a.z+step*a.step, 0)
-		if z == a.z {
-			continue
-		}
-		p.move(int(a.index), z-a.z)
-		a.z, changed = z, true
-	}
-	return changed
 }

@@ -3,6 +3,7 @@
 package dictionary
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -100,7 +101,7 @@ func WriteOriginalITDA(folder string, d *Dictionary) error {
 	line("max_dict_size", f.N)
 	if x := d.Facts; x != nil {
 		line("loss_threshold", x.Threshold)
-		line("loss_threshold_definition", x.Rule)
+		line("loss_threshold_definition", fmt.Sprintf("%q", cmp.Or(x.Definition, x.Rule)))
 		line("seed", x.Seed)
 		line("dataset", fmt.Sprintf("%q", x.Texts))
 	}

@@ -12,7 +12,9 @@ import (
 // TestTold: readings of the last prompt position belong to the first token, earlier ones to the prompt, those of a later pass to the token chosen behind it.
 func TestTold(t *testing.T) {
 	c := collector{answer: &Answer{PromptIDs: []int32{5, 6, 7}}, piece: func(id int32) string { return string(rune('a' + id)) }}
-	at := func(kind hooks.ReadingKind, position int) hooks.Reading { return hooks.Reading{Kind: kind, Position: position, Index: int32(position)} }
+	at := func(kind hooks.ReadingKind, position int) hooks.Reading {
+		return hooks.Reading{Kind: kind, Position: position, Index: int32(position)}
+	}
 	c.take(&runtime.Token{ID: 1, Readings: []hooks.Reading{at(hooks.Feature, 0), at(hooks.Feature, 1), at(hooks.Feature, 2), at(hooks.Rule, 1)}})
 	c.take(&runtime.Token{ID: 2, Readings: []hooks.Reading{at(hooks.Feature, 3)}})
 	a := c.done()

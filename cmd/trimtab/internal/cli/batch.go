@@ -30,7 +30,7 @@ func (v *generateVerb) batch(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer closing(m, &err)
-	list, err := v.steer.load(m, v.err)
+	list, err := v.steer.load(ctx, m, v.err)
 	if err != nil {
 		return err
 	}

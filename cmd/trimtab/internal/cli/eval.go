@@ -7,7 +7,9 @@ import "github.com/spf13/cobra"
 // eval is the verb over everything that measures rather than runs.
 func (a *app) eval() *cobra.Command {
 	return parent("eval", "Measure what a form of the weights, a dictionary, a mask or a set of rules does to a model",
+		a.evalQuant(),
 		a.evalSAE(),
+		a.evalExperts(),
 	)
 }
 

@@ -80,7 +80,7 @@ func (v *evalSAEVerb) run(ctx context.Context, dirs []string, path string) error
 		all = append(all, results...)
 	}
 	if !v.json {
-		return printFidelity(v.out, all)
+		return printDictionaries(v.out, all)
 	}
 	for i := range all {
 		if err := jsonTo(v.out).Encode(&all[i]); err != nil {
@@ -139,7 +139,7 @@ func (v *evalSAEVerb) texts(m *runtime.Model) (*corpus.Corpus, error) {
 	return corpus.Load(v.text.files, m, o)
 }
 
-func printFidelity(w io.Writer, all []fidelity.Result) error {
+func printDictionaries(w io.Writer, all []fidelity.Result) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "dictionary\tsite\tweights\tFVU\tL0\tcosine\tdead\ttokens\tleft out\tclean\tspliced\tablated\trecovered\t\n")
 	dark := false

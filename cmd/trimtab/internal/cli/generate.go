@@ -71,7 +71,7 @@ func (v *generateVerb) run(ctx context.Context, c *cobra.Command, path string) (
 	if err != nil {
 		return err
 	}
-	list, err := v.steer.load(m, v.err)
+	list, err := v.steer.load(ctx, m, v.err)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -21,13 +23,21 @@ import (
 type modelFlags struct {
 	config runtime.Config
 	quant  string
+	kern   string
 	kv     string
 }
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&m.quant, "quant", string(runtime.Keep), "form of the weights: keep runs the stored blocks, f32 expands them exactly")
-	f.StringVar(&m.kv, "kv", "", "keys and values: f16, f32, or ort for ONNX Runtime's attention (default: f16 for keep, ort for f32)")
+	f.StringVar(&m.quant, "quant", string(runtime.Keep), "form of the weights: keep runs them as stored, f32 expands them exactly, q8 and q4 round them")
+	f.StringVar(&m.kern, "kernels", "", "operators: own, or ort for ONNX Runtime's products and attention (default: own, but ort for --quant f32)")
+	f.StringVar(&m.kv, "kv", "", "keys and values: f16, int8 or f32 (default: f16, but f32 for --kernels ort)")
+	m.addMachine(c)
+}
+
+// addMachine adds the flags that say where and how large, not in which form.
+func (m *modelFlags) addMachine(c *cobra.Command) {
+	f := c.Flags()
 	f.IntVar(&m.config.Threads, "threads", 0, "threads of one pass (default: one a processor, at most 8)")
 	f.IntVar(&m.config.Context, "ctx", 0, "most tokens of a conversation (default: what the model was made for)")
 	f.StringVar(&m.config.Library, "ort-lib", "", "ONNX Runtime's shared library (default: $"+runtime.LibraryVariable+", then .trimtab/lib, then the system's folders)")
@@ -37,11 +47,25 @@ func (m *modelFlags) add(c *cobra.Command) {
 func (m *modelFlags) settings() (runtime.Config, error) {
 	config := m.config
 	config.Quant = runtime.Quant(m.quant)
-	if config.Quant != runtime.Keep && config.Quant != runtime.Float32 {
-		return config, usageError{fmt.Errorf("--quant: want keep or f32, found %q", m.quant)}
+	config.Kernels, config.KV = runtime.Kernels(m.kern), runtime.KV(m.kv)
+	return config, errors.Join(oneOf("quant", []string{m.quant}, quants), oneOf("kernels", []string{m.kern}, kernelSets), oneOf("kv", []string{m.kv}, caches))
+}
+
+// What flags of forms may say.
+const (
+	quants     = "keep f32 q8 q4"
+	kernelSets = "own ort"
+	caches     = "f16 f32 int8"
+)
+
+// oneOf refuses a flag's values that are none of the words of want; an empty one is the default.
+func oneOf(flag string, values []string, want string) error {
+	for _, v := range values {
+		if v != "" && !slices.Contains(strings.Fields(want), v) {
+			return usageError{fmt.Errorf("--%s: want one of %s, found %q", flag, want, v)}
+		}
 	}
-	config.KV = runtime.KV(m.kv)
-	return config, nil
+	return nil
 }
 
 // resolve returns the path of a model that is given as one or by its name on the Hub, which may take a download.
@@ -74,15 +98,19 @@ func (s *steerFlag) add(c *cobra.Command) {
 	c.Flags().StringArrayVar((*[]string)(s), "steer", nil, "steering such as vector:FILE*2.5@resid_post.10-20 (repeatable)")
 }
 
-// load reads every spec and prints where it acts.
-func (s steerFlag) load(m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
+// load reads every spec, checks what can be checked on the model itself, and prints where it acts.
+func (s steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
 	var out []hooks.Hook
 	for _, spec := range s {
 		l, err := steer.Load(spec, m.Shape())
 		if err != nil {
 			return nil, fmt.Errorf("--steer %s: %w", spec, err)
 		}
-		for _, note := range l.Notes() {
+		notes, err := l.Check(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("--steer %s: %w", spec, err)
+		}
+		for _, note := range append(l.Notes(), notes...) {
 			fmt.Fprintln(errs, note)
 		}
 		out = append(out, l)

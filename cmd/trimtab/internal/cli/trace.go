@@ -67,7 +67,7 @@ func (v *traceVerb) run(ctx context.Context, c *cobra.Command, path string) (err
 	if o.Sites, err = m.Shape().Select(v.sites); err != nil {
 		return fmt.Errorf("--sites: %w", err)
 	}
-	if o.Hooks, err = v.steer.load(m, v.err); err != nil {
+	if o.Hooks, err = v.steer.load(ctx, m, v.err); err != nil {
 		return err
 	}
 	ctx, stop := untilInterrupted(ctx)

@@ -6,8 +6,12 @@
 package corpus
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 
 	"github.com/trimtab/trimtab/models"
@@ -138,4 +142,30 @@ func (l *loader) dialogue(messages []chat.Message) error {
 	l.corpus.Sources++
 	l.corpus.Dialogues++
 	return nil
+}
+
+// Order returns the numbers of all sequences, for a seed above 0 in an order that depends on it alone.
+func (c *Corpus) Order(seed uint64) []int {
+	if seed > 0 {
+		return rand.New(rand.NewPCG(seed, 0)).Perm(len(c.Sequences))
+	}
+	out := make([]int, len(c.Sequences))
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// Digest sums up the tokens of some sequences: equal texts in another tokenisation or order have another.
+func (c *Corpus) Digest(order []int) string {
+	sum := sha256.New()
+	for _, s := range order {
+		ids := c.Sequences[s].IDs
+		buf := binary.LittleEndian.AppendUint32(nil, uint32(len(ids)))
+		for _, id := range ids {
+			buf = binary.LittleEndian.AppendUint32(buf, uint32(id))
+		}
+		sum.Write(buf)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }

@@ -3,6 +3,7 @@
 package repl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,8 +25,9 @@ type rig struct {
 // attached is a steering on the session under a name that no other has.
 type attached struct {
 	*steer.Loaded
-	name string
-	at   *runtime.Attachment
+	name    string
+	at      *runtime.Attachment
+	checked []string // what was found on the model itself
 }
 
 // newRig opens a session and puts everything on it, or leaves nothing behind.
@@ -52,6 +54,9 @@ func newRig(m *runtime.Model, steerings, probes []string) (*rig, error) {
 
 func (r *rig) close() { r.session.Close() }
 
+// notes are what a user should see of a steering that was attached.
+func (a *attached) notes() []string { return append(a.Notes(), a.checked...) }
+
 // steer attaches what a spec describes.
 func (r *rig) steer(spec string) (*attached, error) {
 	l, err := steer.Load(spec, r.model.Shape())
@@ -59,6 +64,9 @@ func (r *rig) steer(spec string) (*attached, error) {
 		return nil, err
 	}
 	a := &attached{Loaded: l, name: r.free(l.Name())}
+	if a.checked, err = l.Check(context.Background(), r.model); err != nil {
+		return nil, err
+	}
 	err = r.withoutProbes(func() error {
 		a.at, err = r.session.Attach(l)
 		return err

@@ -93,7 +93,7 @@ func (c *Chat) load(_ context.Context, path string) error {
 		c.talk.turns = append(c.talk.turns, chat.Message{Role: m.Role, Content: m.Content})
 	}
 	for _, a := range r.steerings {
-		c.screen.notes(a.Notes())
+		c.screen.notes(a.notes())
 	}
 	if now := c.model.Shape().Model; s.Model != now {
 		c.screen.note(fmt.Sprintf("warning: the chat was saved with %s, this model is %s", s.Model, now))

@@ -20,7 +20,7 @@ func (c *Chat) steer(ctx context.Context, spec string) error {
 	if err != nil {
 		return err
 	}
-	c.screen.notes(a.Notes())
+	c.screen.notes(a.notes())
 	return nil
 }
 

@@ -4,10 +4,12 @@
 package steer
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/runtime"
 	"github.com/trimtab/trimtab/steering"
 )
 
@@ -28,6 +30,24 @@ func Load(spec string, sh *hooks.Shape) (*Loaded, error) {
 		return nil, err
 	}
 	return &Loaded{Hook: s, Places: places}, nil
+}
+
+// Check measures on the model whether the hook can do what it is for, and says what it found.
+func (l *Loaded) Check(ctx context.Context, m *runtime.Model) ([]string, error) {
+	f, ok := l.Hook.(*steering.Features)
+	if !ok {
+		return nil, nil
+	}
+	line, err := Fidelity(ctx, m, f)
+	if err != nil {
+		return nil, err
+	}
+	d := f.Dictionary()
+	notes := []string{fmt.Sprintf("%s: %s; the files say: %s", f.Name(), d.Format, d.Address)}
+	if line != "" {
+		notes = append(notes, line)
+	}
+	return notes, nil
 }
 
 // Notes are what a user should see when the steering is attached: where each direction goes, and warnings.

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dot
+
+import "golang.org/x/sys/cpu"
+
+// lanes is how many numbers a register of the assembly holds.
+const lanes = 8
+
+var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+
+// tile4x3 writes the products of four rows of a with three of b, row by row. Rows are stride bytes apart and n numbers long, n a multiple of lanes.
+//
+//go:noescape
+func tile4x3(dst *[12]float32, a, b *float32, stride, n int)
+
+// tile4x1 writes the products of four rows of a with one of b.
+//
+//go:noescape
+func tile4x1(dst *[4]float32, a, b *float32, stride, n int)
+
+// tile1x1 writes the product of one row with another.
+//
+//go:noescape
+func tile1x1(dst, a, b *float32, n int)
+
+// descend is [Descend] over a number of blocks; mask keeps the bits of a number that count.
+//
+//go:noescape
+func descend(tops, c, rough, v *float32, a float32, mask uint32, blocks int)

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "textflag.h"
+
+// FOLD adds the eight lanes of a register (y, whose lower half is x) and stores the sum.
+#define FOLD(y, x, offset) \
+	VEXTRACTF128 $1, y, X15; \
+	VADDPS X15, x, x; \
+	VHADDPS x, x, x; \
+	VHADDPS x, x, x; \
+	VMOVSS x, offset(DI)
+
+// ROW adds the products of a row's eight numbers with those of the three rows in Y12 to Y14.
+#define ROW(row, s0, s1, s2) \
+	VMOVUPS (row)(AX*4), Y15; \
+	VFMADD231PS Y12, Y15, s0; \
+	VFMADD231PS Y13, Y15, s1; \
+	VFMADD231PS Y14, Y15, s2
+
+// func tile4x3(dst *[12]float32, a, b *float32, stride, n int)
+TEXT ·tile4x3(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	MOVQ stride+24(FP), R8
+	MOVQ n+32(FP), CX
+	LEAQ (SI)(R8*1), R9
+	LEAQ (SI)(R8*2), R10
+	LEAQ (R9)(R8*2), R11
+	LEAQ (DX)(R8*1), R12
+	LEAQ (DX)(R8*2), R13
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	XORQ AX, AX
+
+next4x3:
+	VMOVUPS (DX)(AX*4), Y12
+	VMOVUPS (R12)(AX*4), Y13
+	VMOVUPS (R13)(AX*4), Y14
+	ROW(SI, Y0, Y1, Y2)
+	ROW(R9, Y3, Y4, Y5)
+	ROW(R10, Y6, Y7, Y8)
+	ROW(R11, Y9, Y10, Y11)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  next4x3
+
+	FOLD(Y0, X0, 0)
+	FOLD(Y1, X1, 4)
+	FOLD(Y2, X2, 8)
+	FOLD(Y3, X3, 12)
+	FOLD(Y4, X4, 16)
+	FOLD(Y5, X5, 20)
+	FOLD(Y6, X6, 24)
+	FOLD(Y7, X7, 28)
+	FOLD(Y8, X8, 32)
+	FOLD(Y9, X9, 36)
+	FOLD(Y10, X10, 40)
+	FOLD(Y11, X11, 44)
+	VZEROUPPER
+	RET
+
+// func tile4x1(dst *[4]float32, a, b *float32, stride, n int)
+TEXT ·tile4x1(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	MOVQ stride+24(FP), R8
+	MOVQ n+32(FP), CX
+	LEAQ (SI)(R8*1), R9
+	LEAQ (SI)(R8*2), R10
+	LEAQ (R9)(R8*2), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ AX, AX
+
+next4x1:
+	VMOVUPS (DX)(AX*4), Y12
+	VFMADD231PS (SI)(AX*4), Y12, Y0
+	VFMADD231PS (R9)(AX*4), Y12, Y1
+	VFMADD231PS (R10)(AX*4), Y12, Y2
+	VFMADD231PS (R11)(AX*4), Y12, Y3
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  next4x1
+
+	FOLD(Y0, X0, 0)
+	FOLD(Y1, X1, 4)
+	FOLD(Y2, X2, 8)
+	FOLD(Y3, X3, 12)
+	VZEROUPPER
+	RET
+
+// func tile1x1(dst, a, b *float32, n int)
+TEXT ·tile1x1(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), CX
+	VXORPS Y0, Y0, Y0
+	XORQ AX, AX
+
+next1x1:
+	VMOVUPS (DX)(AX*4), Y12
+	VFMADD231PS (SI)(AX*4), Y12, Y0
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  next1x1
+
+	FOLD(Y0, X0, 0)
+	VZEROUPPER
+	RET
+
+// func descend(tops, c, rough, v *float32, a float32, mask uint32, blocks int)
+TEXT ·descend(SB), NOSPLIT, $0-48
+	MOVQ tops+0(FP), DI
+	MOVQ c+8(FP), SI
+	MOVQ rough+16(FP), DX
+	MOVQ v+24(FP), R8
+	VBROADCASTSS a+32(FP), Y1
+	VBROADCASTSS mask+36(FP), Y2
+	MOVQ blocks+40(FP), CX
+	XORQ AX, AX
+
+nextblock:
+	VXORPS Y0, Y0, Y0
+	VPCMPEQD Y0, Y0, Y0
+	VPSLLD $23, Y0, Y0 // eight times minus infinity
+	MOVQ $8, BX
+
+nexteight:
+	VMOVUPS (SI)(AX*4), Y3
+	VFMADD231PS (R8)(AX*4), Y1, Y3
+	VMOVUPS Y3, (SI)(AX*4)
+	VANDPS Y2, Y3, Y3
+	VADDPS (DX)(AX*4), Y3, Y3
+	VMAXPS Y3, Y0, Y0
+	ADDQ $8, AX
+	DECQ BX
+	JNZ  nexteight
+
+	VEXTRACTF128 $1, Y0, X3
+	VMAXPS X3, X0, X0
+	VPERMILPS $0x4E, X0, X3
+	VMAXPS X3, X0, X0
+	VPERMILPS $0xB1, X0, X3
+	VMAXSS X3, X0, X0
+	VMOVSS X0, (DI)
+	ADDQ $4, DI
+	DECQ CX
+	JNZ  nextblock
+
+	VZEROUPPER
+	RET
