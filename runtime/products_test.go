@@ -40,7 +40,7 @@ func TestProducts(t *testing.T) {
 	if err := p.Multiply(make([]float32, most*features), x, w, most, features, width); err == nil {
 		t.Error("Multiply into other memory succeeded")
 	}
-	if p.Close() != nil || p.Close() != nil || p.Multiply(y, x, w, 1, features, width) == nil {
+	if first, again := p.Close(), p.Close(); first != nil || again != nil || p.Multiply(y, x, w, 1, features, width) == nil {
 		t.Error("Close, Close, Multiply: want no errors, then one")
 	}
 }

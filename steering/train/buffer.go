@@ -34,6 +34,7 @@ type buffer struct {
 	from    int   // in texts: the round's first
 	to      int   // in texts: behind the round's last
 	used    int   // rows of the round
+	unread  bool  // reading the round failed: it is read again
 	left    int   // massive rows of the pass
 	leftOld int   // of it, those of earlier rounds
 	massive dictionary.Massive
@@ -97,6 +98,9 @@ func (t *Trainer) take(ctx context.Context) (done bool, err error) {
 // nextRound fills the buffer with the texts behind those of the last round and shuffles it.
 func (t *Trainer) nextRound(ctx context.Context) error {
 	b := &t.buffer
+	if b.unread {
+		return t.fill(ctx)
+	}
 	if b.order != nil && b.to == len(b.texts) {
 		b.pass++
 		if b.pass == t.c.Passes {
@@ -114,14 +118,18 @@ func (t *Trainer) nextRound(ctx context.Context) error {
 	if b.order != nil {
 		b.round++
 	}
-	b.from, b.leftOld = b.to, b.left
+	b.from, b.leftOld, b.used, b.order = b.to, b.left, 0, []int32{}
 	return t.fill(ctx)
 }
 
 // fill reads the round that begins at from.
 func (t *Trainer) fill(ctx context.Context) error {
 	b := &t.buffer
-	fresh := b.massive.Median() == 0
+	b.unread = true
+	fresh := t.scale == 0
+	if fresh { // an earlier attempt may have failed half-way
+		b.massive = dictionary.Massive{}
+	}
 	b.rows, b.to, b.left = b.rows[:0], b.from, b.leftOld
 	var positions []int32
 	for ; b.to < len(b.texts); b.to++ {
@@ -174,12 +182,9 @@ func (t *Trainer) leaveOut(positions []int32) {
 // arrange shuffles the rows of a round.
 func (t *Trainer) arrange() {
 	b := &t.buffer
-	b.used, b.order = 0, b.order[:0]
+	b.unread, b.used, b.order = false, 0, b.order[:0]
 	for i := range len(b.rows) / t.c.In {
 		b.order = append(b.order, int32(i))
-	}
-	if b.order == nil {
-		b.order = []int32{}
 	}
 	t.shuffle(3+2*uint64(b.round), b.order)
 }

@@ -236,6 +236,45 @@ func resumed(t *testing.T, w *world, c Config, stop int64) *Trainer {
 	return tr
 }
 
+// TestReadingThatFails loses the model in every round: the trainer that goes on, and the one that is resumed, end like one that never lost it.
+func TestReadingThatFails(t *testing.T) {
+	w := newWorld(8, 10, 2, 9, 17, false)
+	c := Config{Arch: BatchTopK, In: w.in, Width: 12, K: 2, Passes: 2, Batch: 16, Buffer: 70, DeadAfter: 40}
+	whole, err := New(c, w, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(t, whole)
+	reads := w.reads
+	for fail := 2; fail <= reads; fail += 2 {
+		w.reads, w.fail = 0, fail
+		tr, err := New(c, w, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, _, err = tr.Step(t.Context())
+		}
+		if !errors.Is(err, errRead) {
+			t.Fatalf("Step() = %v, want %v", err, errRead)
+		}
+		path, stepped := filepath.Join(t.TempDir(), "state.safetensors"), tr.steps > 0
+		if err := tr.Save(path, ""); err != nil {
+			t.Fatal(err)
+		}
+		finish(t, tr)
+		same(t, "after a failure", tr, whole)
+		if !stepped { // before the first step there is nothing to resume
+			continue
+		}
+		if tr, err = Resume(t.Context(), path, "", c, w, nil); err != nil {
+			t.Fatal(err)
+		}
+		finish(t, tr)
+		same(t, "resumed after a failure", tr, whole)
+	}
+}
+
 // TestMatryoshka holds nested features to what they are for: the first ones do better by themselves than those of a BatchTopK, and one group is a BatchTopK.
 func TestMatryoshka(t *testing.T) {
 	w := newWorld(16, 24, 4, 40, 33, false)

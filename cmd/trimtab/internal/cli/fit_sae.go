@@ -143,7 +143,7 @@ func (v *fitSAEVerb) describe(m *runtime.Model, site hooks.Site, texts *corpus.C
 		sum.Write([]byte{255})
 	}
 	c := m.Config()
-	v.note = fmt.Sprintf("%s as %s and %s at %s, tokens %x", m.Shape().Model, c.Quant, c.KV, site, sum.Sum64())
+	v.note = fmt.Sprintf("%s as %s by %s kernels with keys in %s at %s, tokens %x", m.Shape().Model, c.Quant, c.Kernels, c.KV, site, sum.Sum64())
 	fmt.Fprintf(v.err, "%d texts, of these %d dialogues: %d sequences, %d tokens\n", texts.Sources, texts.Dialogues, len(texts.Sequences), texts.Tokens)
 }
 
