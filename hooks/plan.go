@@ -37,6 +37,7 @@ type Activation struct {
 	Site     Site
 	Phase    Phase
 	First    int       // position of row 0 in its sequence
+	Rest     int       // tokens of the same prompt that later passes bring
 	Tokens   []int32   // the token of each row
 	Width    int       // floats a row
 	Data     []float32 // rows x width, row-major; may be written unless the tap is ReadOnly

@@ -36,7 +36,7 @@ type Reading struct {
 type Run interface {
 	// Report hands a reading to whoever consumes the tokens: it comes with the token that is chosen next. Nothing is allocated in the steady state.
 	Report(r Reading)
-	// Stop ends the answer behind the token that is chosen next.
+	// Stop ends the answer behind the token that is chosen next, or behind the last one of what is being said.
 	Stop()
 	// Say makes text the continuation of the answer from the next token on, in place of what the model would choose. Text that is being said is said to its end first.
 	Say(text string)

@@ -252,8 +252,10 @@ func randomForm(in, out, n int, oneWay bool) *dictionary.Form {
 func TestDictionariesAtEverySite(t *testing.T) {
 	m := tiny(t, Config{})
 	for _, c := range []struct{ in, out hooks.Site }{
-		{hooks.At(hooks.MLPIn, 1), hooks.At(hooks.MLPOut, 1)}, {hooks.At(hooks.AttnZ, 1), hooks.At(hooks.AttnZ, 1)},
-		{hooks.At(hooks.ResidMid, 0), hooks.At(hooks.ResidMid, 0)}, {hooks.At(hooks.MLPIn, 0), hooks.At(hooks.MLPOut, 1)},
+		{hooks.At(hooks.MLPIn, 1), hooks.At(hooks.MLPOut, 1)},
+		{hooks.At(hooks.AttnZ, 1), hooks.At(hooks.AttnZ, 1)},
+		{hooks.At(hooks.ResidMid, 0), hooks.At(hooks.ResidMid, 0)},
+		{hooks.At(hooks.MLPIn, 0), hooks.At(hooks.MLPOut, 1)},
 	} {
 		t.Run(c.in.String()+" to "+c.out.String(), func(t *testing.T) {
 			in, out := m.shape.Widths[c.in], m.shape.Widths[c.out]

@@ -92,6 +92,7 @@ type generation struct {
 	text    textStream
 	ends    []int32
 	saying  []int32 // tokens that a hook wants said, still to come
+	halting bool    // a hook wants the answer to end behind them
 	step    [1]int32
 }
 
@@ -182,12 +183,13 @@ func (g *generation) next(logits []float32, n int) Token {
 			return t
 		}
 	}
+	g.halting = g.halting || g.session.pass.wishes.stop
 	var stopped bool
 	t.Text, stopped = g.text.push(t.ID)
 	switch {
 	case stopped:
 		t.Finish = Stopped
-	case g.session.pass.wishes.stop:
+	case g.halting && len(g.saying) == 0:
 		t.Text += g.text.flush()
 		t.Finish = Halted
 	case n == g.options.MaxTokens:
@@ -230,6 +232,7 @@ func (s *Session) prefill(ctx context.Context, prompt []int32) ([]float32, error
 		if err != nil {
 			return nil, err
 		}
+		s.pass.rest = len(prompt) - done - n
 		if err := s.runUnlessDone(ctx, f, prompt[done:done+n], hooks.Prefill); err != nil {
 			return nil, err
 		}
@@ -269,6 +272,7 @@ func (s *Session) decodeOne(ctx context.Context, buf *[1]int32, id int32) ([]flo
 		s.decode = f
 	}
 	buf[0] = id
+	s.pass.rest = 0
 	if err := s.runUnlessDone(ctx, s.decode, buf[:], hooks.Decode); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ type pass struct {
 	feed    *feed
 	rows    []hooks.Row // all that run; the last ones are those of tokens
 	tokens  []int32
+	rest    int // tokens of the prompt behind those
 	err     error
 	wishes  wishes
 }
@@ -107,7 +108,7 @@ func (p *pass) gate(t *tapState) int64 {
 		t.open = t.open || on
 	}
 	a := &t.activation
-	a.Phase, a.First, a.Tokens, a.Rows = rows[0].Phase, rows[0].Position, p.tokens[len(p.tokens)-n:], t.rows
+	a.Phase, a.First, a.Rest, a.Tokens, a.Rows = rows[0].Phase, rows[0].Position, p.rest, p.tokens[len(p.tokens)-n:], t.rows
 	if t.open || p.actsAgain(t) {
 		return 1
 	}

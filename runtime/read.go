@@ -34,6 +34,7 @@ func (s *Session) Read(ctx context.Context, ids []int32, each func(position int,
 		if each != nil {
 			n = s.model.network.scored(s, n)
 		}
+		s.pass.rest = len(ids) - n
 		if err := s.readChunk(ctx, ids[:n], each); err != nil {
 			return err
 		}

@@ -301,11 +301,11 @@ func TestOneKnobForAllEdits(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	path := fixture.Path(t, concepts+"happy-vs-sad.vectors.safetensors")
+	path := fixture.Path(t, conceptFiles+"happy-vs-sad.vectors.safetensors")
 	for _, tc := range []struct{ spec, want string }{
 		{"vector:" + path + ":diffmean", "happy-vs-sad.vectors:diffmean"},
 		{"vector:" + path + ":diffmean.14", "happy-vs-sad.vectors:diffmean.14"},
-		{"vector:" + fixture.Path(t, concepts+"happy-vs-sad.diffmean.gguf"), "happy-vs-sad.diffmean"},
+		{"vector:" + fixture.Path(t, conceptFiles+"happy-vs-sad.diffmean.gguf"), "happy-vs-sad.diffmean"},
 		{"rotate:" + path + ":diffmean," + path + ":pca_diff=20", "happy-vs-sad.vectors:diffmean+happy-vs-sad.vectors:pca_diff"},
 	} {
 		if got := load(t, tc.spec).Name(); got != tc.want {
@@ -370,7 +370,7 @@ func TestSaveReadsBack(t *testing.T) {
 
 // TestSavedGGUFHasTheLayoutOfRepeng compares a file that repeng wrote with what Save makes of it.
 func TestSavedGGUFHasTheLayoutOfRepeng(t *testing.T) {
-	original := fixture.Path(t, concepts+"happy-vs-sad.pca_diff.repeng.gguf")
+	original := fixture.Path(t, conceptFiles+"happy-vs-sad.pca_diff.repeng.gguf")
 	path := filepath.Join(t.TempDir(), "saved.gguf")
 	if err := read(t, Source{original, ""}).Save(path); err != nil {
 		t.Fatal(err)

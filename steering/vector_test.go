@@ -22,7 +22,7 @@ import (
 	"github.com/trimtab/trimtab/models/safetensors"
 )
 
-const concepts = "fixtures-dictionaries/concepts/"
+const conceptFiles = "fixtures-dictionaries/concepts/"
 
 func layers(from, to int) []int {
 	var out []int
@@ -49,13 +49,13 @@ func TestReadFixtures(t *testing.T) {
 		width, warnings            int
 		unit                       bool
 	}{
-		{concepts + "happy-vs-sad.pca_diff.repeng.gguf", "", "llama", "", layers(8, 22), 576, 0, true},
-		{concepts + "happy-vs-sad.diffmean.gguf", "", "llama", "", layers(8, 22), 576, 0, false},
-		{concepts + "refusal-xstest.diffmean.gguf", "", "llama", "", layers(8, 22), 576, 0, false},
-		{concepts + "sentiment-sst.diffmean.gguf", "direction.14", "llama", "", []int{14}, 576, 0, false},
-		{concepts + "happy-vs-sad.vectors.safetensors", "diffmean", "", "", layers(8, 22), 576, 1, false},
-		{concepts + "happy-vs-sad.vectors.safetensors", "pca_diff", "", "", layers(8, 22), 576, 1, true},
-		{concepts + "happy-vs-sad.vectors.safetensors", "logistic.20", "", "", []int{20}, 576, 1, true},
+		{conceptFiles + "happy-vs-sad.pca_diff.repeng.gguf", "", "llama", "", layers(8, 22), 576, 0, true},
+		{conceptFiles + "happy-vs-sad.diffmean.gguf", "", "llama", "", layers(8, 22), 576, 0, false},
+		{conceptFiles + "refusal-xstest.diffmean.gguf", "", "llama", "", layers(8, 22), 576, 0, false},
+		{conceptFiles + "sentiment-sst.diffmean.gguf", "direction.14", "llama", "", []int{14}, 576, 0, false},
+		{conceptFiles + "happy-vs-sad.vectors.safetensors", "diffmean", "", "", layers(8, 22), 576, 1, false},
+		{conceptFiles + "happy-vs-sad.vectors.safetensors", "pca_diff", "", "", layers(8, 22), 576, 1, true},
+		{conceptFiles + "happy-vs-sad.vectors.safetensors", "logistic.20", "", "", []int{20}, 576, 1, true},
 		{"data/ZJU-REAL+EasySteer/vectors/happy_diffmean.gguf", "", "qwen2.5", "diffmean", layers(0, 27), 1536, 1, true},
 		{"data/ZJU-REAL+EasySteer/replications/cast/refuse-pca.gguf", "", "", "center", layers(0, 27), 1536, 2, true},
 		{"data/ZJU-REAL+EasySteer/replications/refusal_direction/diffmean-1.gguf", "", "", "diffmean", layers(0, 27), 1536, 2, true},
@@ -85,11 +85,11 @@ func TestReadFixtures(t *testing.T) {
 
 // TestFixturesAgree compares one concept across the formats and with the statistics its maker computed.
 func TestFixturesAgree(t *testing.T) {
-	all := fixture.Path(t, concepts+"happy-vs-sad.vectors.safetensors")
+	all := fixture.Path(t, conceptFiles+"happy-vs-sad.vectors.safetensors")
 	mean, pca := read(t, Source{all, "diffmean"}), read(t, Source{all, "pca_diff"})
-	meanGGUF := read(t, Source{fixture.Path(t, concepts+"happy-vs-sad.diffmean.gguf"), ""})
-	pcaGGUF := read(t, Source{fixture.Path(t, concepts+"happy-vs-sad.pca_diff.repeng.gguf"), ""})
-	text, err := os.ReadFile(fixture.Path(t, concepts+"happy-vs-sad.json"))
+	meanGGUF := read(t, Source{fixture.Path(t, conceptFiles+"happy-vs-sad.diffmean.gguf"), ""})
+	pcaGGUF := read(t, Source{fixture.Path(t, conceptFiles+"happy-vs-sad.pca_diff.repeng.gguf"), ""})
+	text, err := os.ReadFile(fixture.Path(t, conceptFiles+"happy-vs-sad.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestFixturesAgree(t *testing.T) {
 }
 
 func TestFixtureNeedsAChoice(t *testing.T) {
-	path := fixture.Path(t, concepts+"happy-vs-sad.vectors.safetensors")
+	path := fixture.Path(t, conceptFiles+"happy-vs-sad.vectors.safetensors")
 	for _, family := range []string{"", "direction", "diffmean.23", "diff"} {
 		_, err := ReadVector(Source{path, family})
 		var vector *VectorError

@@ -15,7 +15,9 @@
 // colon and a comma. A # begins a comment. Keywords are reserved and lower case.
 //
 //	file      = { statement }
-//	statement = "world" ("closed" | "open")
+//	statement = "concepts" FILE           what is detected, as trimtab fit concepts writes it
+//	          | "dictionary" FILE         in place of the one that the concepts' file names
+//	          | "world" ("closed" | "open")
 //	          | [ NAME ":" ] condition "->" effect { "," effect } [ "[" option { "," option } "]" ]
 //	condition = or { "xor" or }             loosest first, as in the released code
 //	or        = and { "or" and }
@@ -30,7 +32,7 @@
 //	          | "stop"                      end the generation
 //	          | "require" TEXT              the phrase must come
 //	amount    = [ "*" NUMBER ] [ "@" SITES ]
-//	option    = "prompt" | "answer" | "both" | "token" | "any" | "strength" NUMBER | "@" SITES
+//	option    = "prompt" | "answer" | "both" | "token" | "any" | "steer" ("last" | "all" | "prompt" | "answer") | "strength" NUMBER | "@" SITES
 //
 // NAME is a letter or _ followed by letters, digits, _ and -, or any text in double quotes as Go writes it. FILE and TEXT are in quotes. SITES is what
 // hooks.Shape.Select reads, in quotes where it is a list. An arrow inside parentheses is the material one: (a -> b) is (not a or b).
@@ -40,6 +42,8 @@
 // A rule counts what is detected in the prompt, in the answer, or in both (the default), and either at this token only or at any token so far (the
 // default). A token rule is due at the tokens of its phase; an any rule from its phase's first token on, also after the phase. Scope limits detections only:
 // what a rule concludes holds for all rules at that token. What a token rule concludes counts from then on as seen at that token.
+//
+// Where a rule that fires steers is another matter: at the last token of the prompt and at generated ones unless it says steer all, prompt or answer.
 //
 // # Semantics
 //

@@ -84,6 +84,9 @@ func (p *parser) statement(out *Program) error {
 	if p.is("world") {
 		return p.worldLine(out)
 	}
+	if next := p.tokens[min(p.at+1, len(p.tokens)-1)]; next.kind == kindQuoted && (p.is("concepts") || p.is("dictionary")) {
+		return p.fileLine(out)
+	}
 	if len(out.Rules) == maxRules {
 		return p.fault(fmt.Sprintf("at most %d rules", maxRules))
 	}
@@ -117,6 +120,20 @@ func (p *parser) worldLine(out *Program) error {
 	case !p.accept("closed"):
 		return p.fault("open or closed after world")
 	}
+	return p.end("the end of the line")
+}
+
+// fileLine reads concepts FILE and dictionary FILE. Both words stay names elsewhere, since no condition has a text behind a name.
+func (p *parser) fileLine(out *Program) error {
+	at := &out.Concepts
+	if p.is("dictionary") {
+		at = &out.Dictionary
+	}
+	if *at != "" {
+		return p.fault("one such line in a program")
+	}
+	p.take()
+	*at = p.take().text
 	return p.end("the end of the line")
 }
 
@@ -245,6 +262,15 @@ func (p *parser) option(r *Rule) (string, error) {
 			return "span", nil
 		}
 	}
+	if p.accept("steer") {
+		for _, reach := range []Reach{Last, Everywhere, InPrompt, InAnswer} {
+			if p.accept(reach.String()) {
+				r.Reach = reach
+				return "reach", nil
+			}
+		}
+		return "", p.fault("last, all, prompt or answer after steer")
+	}
 	if p.accept("strength") {
 		f, err := p.factor("a strength of at least 0", 0)
 		r.Strength = f
@@ -254,5 +280,5 @@ func (p *parser) option(r *Rule) (string, error) {
 		r.Sites = p.take().text
 		return "list of sites", nil
 	}
-	return "", p.fault("prompt, answer, both, token, any, strength NUMBER or @SITES")
+	return "", p.fault("prompt, answer, both, token, any, steer REACH, strength NUMBER or @SITES")
 }

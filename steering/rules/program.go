@@ -46,6 +46,19 @@ const (
 
 func (s Span) String() string { return [...]string{"any", "token"}[s] }
 
+// Reach says at which tokens the actions of a rule that fired change the activation.
+type Reach uint8
+
+// Reaches. A rule that fires at a token outside its reach does everything but steer there.
+const (
+	Last       Reach = iota // the last token of the prompt, and every generated one, as the released code steers
+	Everywhere              // every token
+	InPrompt                // tokens of the prompt
+	InAnswer                // generated tokens
+)
+
+func (r Reach) String() string { return [...]string{"last", "all", "prompt", "answer"}[r] }
+
 // Literal is a concept that holds or, with Not, one that is denied.
 type Literal struct {
 	Name string
@@ -73,6 +86,7 @@ type Rule struct {
 	Actions      []Action
 	Phase        Phase
 	Span         Span
+	Reach        Reach
 	Strength     *float64 // factor of the actions that have none; nil: the runtime's default
 	Sites        string   // of the actions that have none; empty: the concept's own
 	Line, Column int      // of its first character, counted from 1; 0 where it was not parsed
@@ -107,6 +121,9 @@ func (r *Rule) options() []string {
 	if r.Span != Any {
 		out = append(out, r.Span.String())
 	}
+	if r.Reach != Last {
+		out = append(out, "steer "+r.Reach.String())
+	}
 	if r.Strength != nil {
 		out = append(out, "strength "+number(*r.Strength))
 	}
@@ -118,13 +135,21 @@ func (r *Rule) options() []string {
 
 // Program is a rules file.
 type Program struct {
-	World World // Closed unless the file says otherwise
-	Rules []Rule
+	Concepts   string // file of the concepts that are detected, as it stands in the program: relative to the program's own folder; empty where it names none
+	Dictionary string // folder or file of the dictionary that detects, in place of the one that the concepts' file names; relative likewise
+	World      World  // Closed unless the file says otherwise
+	Rules      []Rule
 }
 
 // String writes the program as Parse reads it, without the comments; the result parses to an equal program but for lines and columns.
 func (p *Program) String() string {
 	var b strings.Builder
+	if p.Concepts != "" {
+		b.WriteString("concepts " + strconv.Quote(p.Concepts) + "\n")
+	}
+	if p.Dictionary != "" {
+		b.WriteString("dictionary " + strconv.Quote(p.Dictionary) + "\n")
+	}
 	if p.World != Closed {
 		b.WriteString("world " + p.World.String() + "\n")
 	}

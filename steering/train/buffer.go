@@ -14,8 +14,8 @@ import (
 // Source hands over the activations of texts.
 type Source interface {
 	Texts() int
-	// Tokens returns how many activations all texts have together.
-	Tokens() int
+	// Length returns how many activations text i has.
+	Length(i int) int
 	// Rows appends the activations of text i at all its positions to dst; the same ones whenever it is asked.
 	Rows(ctx context.Context, dst []float32, i int) ([]float32, error)
 }
@@ -24,6 +24,7 @@ type Source interface {
 // fit, they are read once.
 type buffer struct {
 	src     Source
+	tokens  int       // of all texts
 	whole   bool      // all texts fit
 	rows    []float32 // of the round, massive ones left out
 	order   []int32   // in which the rows are used
@@ -40,7 +41,14 @@ type buffer struct {
 
 func (t *Trainer) makeBuffer(src Source) {
 	b := &t.buffer
-	b.src, b.whole = src, src.Tokens() <= t.c.Buffer
+	longest := 0
+	b.src, b.tokens = src, 0
+	for i := range src.Texts() {
+		b.tokens += src.Length(i)
+		longest = max(longest, src.Length(i))
+	}
+	b.whole = b.tokens <= t.c.Buffer
+	b.rows = make([]float32, 0, min(b.tokens, max(t.c.Buffer, longest))*t.c.In)
 	t.startPass()
 }
 
@@ -117,20 +125,23 @@ func (t *Trainer) fill(ctx context.Context) error {
 	b.rows, b.to, b.left = b.rows[:0], b.from, b.leftOld
 	var positions []int32
 	for ; b.to < len(b.texts); b.to++ {
-		before := len(b.rows) / t.c.In
-		rows, err := b.src.Rows(ctx, b.rows, int(b.texts[b.to]))
-		if err != nil {
-			return fmt.Errorf("train: text %d: %w", b.texts[b.to], err)
-		}
-		now := len(rows) / t.c.In
-		if now > t.c.Buffer && before > 0 { // this text begins the next round
+		text, before := int(b.texts[b.to]), len(b.rows)
+		n := b.src.Length(text)
+		if before/t.c.In+n > t.c.Buffer && before > 0 { // this text begins the next round
 			break
+		}
+		rows, err := b.src.Rows(ctx, b.rows, text)
+		if err != nil {
+			return fmt.Errorf("train: text %d: %w", text, err)
+		}
+		if len(rows) != before+n*t.c.In {
+			return fmt.Errorf("train: text %d: want %d activations of %d numbers, found %d numbers", text, n, t.c.In, len(rows)-before)
 		}
 		b.rows = rows
 		if fresh {
-			b.massive.Learn(rows[before*t.c.In:], t.c.In, 0)
+			b.massive.Learn(rows[before:], t.c.In, 0)
 		}
-		for i := range now - before {
+		for i := range n {
 			positions = append(positions, int32(i))
 		}
 	}

@@ -51,7 +51,7 @@ func (t *Trainer) tensors() map[string][]float32 {
 // Save writes a checkpoint, from which Resume goes on as if nothing had happened. note is for the caller, who gets it back.
 func (t *Trainer) Save(path, note string) error {
 	s := state{
-		Config: t.c, Texts: t.src.Texts(), Tokens: t.src.Tokens(), Steps: t.steps, Pass: t.pass, Round: t.round, From: t.from, Used: t.used,
+		Config: t.c, Texts: t.src.Texts(), Tokens: t.tokens, Steps: t.steps, Pass: t.pass, Round: t.round, From: t.from, Used: t.used,
 		LeftOld: t.leftOld, Median: t.massive.Median(), Scale: t.scale, Variance: t.variance, Cut: t.w.cut, Silent: t.silent, Note: note,
 	}
 	text, err := json.Marshal(&s)
@@ -92,9 +92,9 @@ func Resume(ctx context.Context, path, note string, c Config, src Source, produc
 	}
 	threads := t.c.Threads
 	t.c.Threads = 0
-	if s.Config.Threads = 0; !reflect.DeepEqual(s.Config, t.c) || s.Texts != src.Texts() || s.Tokens != src.Tokens() || s.Note != note {
+	if s.Config.Threads = 0; !reflect.DeepEqual(s.Config, t.c) || s.Texts != src.Texts() || s.Tokens != t.tokens || s.Note != note {
 		return nil, fmt.Errorf("train: %s: want a checkpoint of the same training (%+v on %d texts of %d tokens, %s), found %+v on %d texts of %d tokens, %s",
-			path, t.c, src.Texts(), src.Tokens(), note, s.Config, s.Texts, s.Tokens, s.Note)
+			path, t.c, src.Texts(), t.tokens, note, s.Config, s.Texts, s.Tokens, s.Note)
 	}
 	t.c.Threads = threads
 	if len(s.Silent) != t.c.Width || s.From < 0 || s.From >= src.Texts() || s.Used < 0 || !(s.Scale > 0) || !(s.Variance > 0) || !(s.Median > 0) {

@@ -115,13 +115,7 @@ type fixed struct {
 
 func (s *fixed) Texts() int { return len(s.texts) }
 
-func (s *fixed) Tokens() int {
-	n := 0
-	for _, t := range s.texts {
-		n += len(t) / s.in
-	}
-	return n
-}
+func (s *fixed) Length(i int) int { return len(s.texts[i]) / s.in }
 
 func (s *fixed) Rows(_ context.Context, dst []float32, i int) ([]float32, error) {
 	return append(dst, s.texts[i]...), nil
@@ -236,7 +230,10 @@ func TestChoiceHasTheWantedSize(t *testing.T) {
 // TestBatchChoiceKeepsTies has values that are all alike, and fewer values than are wanted.
 func TestBatchChoiceKeepsTies(t *testing.T) {
 	tr, _ := oneStep(t, BatchTopK)
-	for _, c := range []struct{ value, least float32; positive, want int }{{1, 1, 70, 15}, {1, 0, 9, 9}, {2, 2, 15, 15}} {
+	for _, c := range []struct {
+		value, least   float32
+		positive, want int
+	}{{1, 1, 70, 15}, {1, 0, 9, 9}, {2, 2, 15, 15}} {
 		for i := range tr.u {
 			tr.u[i] = -1
 			if i < c.positive {

@@ -36,13 +36,16 @@ type Progress struct {
 
 // New returns a trainer at its first step. Nil products are Plain.
 func New(c Config, src Source, products Products) (*Trainer, error) {
-	rows := src.Tokens() - src.Texts()
+	rows := -src.Texts() // position 0 of each is massive
+	for i := range src.Texts() {
+		rows += src.Length(i)
+	}
 	c, err := c.withDefaults(rows)
 	if err != nil {
 		return nil, err
 	}
 	if src.Texts() < 1 || rows < 1 {
-		return nil, fmt.Errorf("train: want texts of more than one token, found %d of %d tokens", src.Texts(), src.Tokens())
+		return nil, fmt.Errorf("train: want texts of more than one token, found %d of %d tokens", src.Texts(), rows+src.Texts())
 	}
 	if products == nil {
 		products = Plain{}

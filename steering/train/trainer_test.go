@@ -38,8 +38,8 @@ func newWorld(in, n, active, texts, tokens int, signed bool) *world {
 	return w
 }
 
-func (w *world) Texts() int  { return w.texts }
-func (w *world) Tokens() int { return w.texts * w.tokens }
+func (w *world) Texts() int       { return w.texts }
+func (w *world) Length(i int) int { return w.tokens }
 
 var errRead = errors.New("the model is gone")
 

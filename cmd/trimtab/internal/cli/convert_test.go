@@ -14,8 +14,11 @@ import (
 
 func TestConvert(t *testing.T) {
 	for _, c := range []struct{ from, to string }{
-		{"formats/dl-JumpReluAutoEncoder", "saelens"}, {"formats/sparsify-topk/layers.1", "saelens"}, {"formats/gemma-scope/layer_1/width_tiny/average_l0_9/params.npz", "saelens"},
-		{"formats/itda", "itda"}, {"formats/itda", "itda-original"},
+		{"formats/dl-JumpReluAutoEncoder", "saelens"},
+		{"formats/sparsify-topk/layers.1", "saelens"},
+		{"formats/gemma-scope/layer_1/width_tiny/average_l0_9/params.npz", "saelens"},
+		{"formats/itda", "itda"},
+		{"formats/itda", "itda-original"},
 	} {
 		from, dir := fixture.Path(t, "fixtures-dictionaries/"+c.from), filepath.Join(t.TempDir(), "out")
 		ok(t, "", "convert", from, "--to", c.to, "-o", dir)

@@ -160,7 +160,7 @@ func (v *fitSAEVerb) train(ctx context.Context, m *runtime.Model, src *corpus.So
 	defer closing(products, &err)
 	v.began = time.Now()
 	v.config.In, v.config.Threads = src.Reader.Width(), m.Config().Threads
-	if src.Tokens() <= v.config.Buffer {
+	if src.Corpus.Tokens <= v.config.Buffer {
 		src.Progress = counting(v.err, "reading")
 	}
 	t, err := v.begin(ctx, src, products)

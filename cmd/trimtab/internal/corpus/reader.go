@@ -69,8 +69,8 @@ type Source struct {
 // Texts returns the number of sequences.
 func (s *Source) Texts() int { return len(s.Corpus.Sequences) }
 
-// Tokens returns the number of all tokens.
-func (s *Source) Tokens() int { return s.Corpus.Tokens }
+// Length returns the number of tokens of a sequence.
+func (s *Source) Length(i int) int { return len(s.Corpus.Sequences[i].IDs) }
 
 // Rows appends the activations of a sequence to dst.
 func (s *Source) Rows(ctx context.Context, dst []float32, i int) ([]float32, error) {
