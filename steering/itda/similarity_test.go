@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-func gaussian(seed uint64, n, d int) Samples {
+func gaussian(seed uint64, n, d int) *Samples {
 	r := rand.New(rand.NewPCG(seed, 3))
 	m := mat.NewDense(n, d, nil)
 	for i := range n {
@@ -18,27 +18,27 @@ func gaussian(seed uint64, n, d int) Samples {
 			m.Set(i, j, r.NormFloat64()*math.Pow(0.8, float64(j)))
 		}
 	}
-	return Samples{m}
+	return &Samples{x: m}
 }
 
 // turned multiplies by a random rotation.
-func (s Samples) turned(seed uint64) Samples {
-	_, d := s.Dims()
+func (s *Samples) turned(seed uint64) *Samples {
+	_, d := s.x.Dims()
 	var qr mat.QR
-	qr.Factorize(gaussian(seed, d, d))
+	qr.Factorize(gaussian(seed, d, d).x)
 	var q, out mat.Dense
 	qr.QTo(&q)
-	out.Mul(s, &q)
-	return Samples{&out}
+	out.Mul(s.x, &q)
+	return &Samples{x: &out}
 }
 
-func (s Samples) noisy(seed uint64, share float64) Samples {
-	n, d := s.Dims()
+func (s *Samples) noisy(seed uint64, share float64) *Samples {
+	n, d := s.x.Dims()
 	var out mat.Dense
 	noise := gaussian(seed, n, d)
-	noise.Scale(share, noise.Dense)
-	out.Add(s, noise.Dense)
-	return Samples{&out}
+	noise.x.Scale(share, noise.x)
+	out.Add(s.x, noise.x)
+	return &Samples{x: &out}
 }
 
 // TestMeasuresByAlgebra: each measure is 1 between a thing and itself, keeps that where it should not see a difference, is small between unrelated things, and
@@ -47,7 +47,7 @@ func TestMeasuresByAlgebra(t *testing.T) {
 	a := gaussian(1, 600, 12)
 	other := gaussian(2, 600, 12)
 	for _, m := range Measures() {
-		of := func(a, b Samples) float64 {
+		of := func(a, b *Samples) float64 {
 			v, err := m.Of(a, b)
 			if err != nil {
 				t.Fatalf("%s: %v", m.Name, err)
@@ -99,7 +99,7 @@ func TestMeasuresRefuse(t *testing.T) {
 	if _, err := Regression(gaussian(1, 9, 12), gaussian(1, 9, 12)); err == nil {
 		t.Error("Regression of fewer tokens than the width = nil error")
 	}
-	flat := Samples{mat.NewDense(5, 2, nil)}
+	flat := &Samples{x: mat.NewDense(5, 2, nil)}
 	if _, err := SVCCA(flat, flat); err == nil {
 		t.Error("SVCCA of equal activations = nil error")
 	}

@@ -165,7 +165,7 @@ func siteNames(list []*dictionary.Dictionary) []string {
 func (v *compareVerb) measure(ctx context.Context) ([]comparison, error) {
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
-	var samples [2][]itda.Samples
+	var samples [2][]*itda.Samples
 	digest := ""
 	for i, path := range v.models {
 		list, of, err := v.samples(ctx, path, v.layers[i])
@@ -199,7 +199,7 @@ func (v *compareVerb) measure(ctx context.Context) ([]comparison, error) {
 }
 
 // samples returns the activations of one model at the sites of its dictionaries; position 0 is left out.
-func (v *compareVerb) samples(ctx context.Context, path string, layers []*dictionary.Dictionary) (out []itda.Samples, digest string, err error) {
+func (v *compareVerb) samples(ctx context.Context, path string, layers []*dictionary.Dictionary) (out []*itda.Samples, digest string, err error) {
 	m, err := v.model.open(ctx, path, v.err)
 	if err != nil {
 		return nil, "", err
