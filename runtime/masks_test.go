@@ -30,9 +30,6 @@ func mixtures(t *testing.T, f func(t *testing.T, m *Model)) {
 	}
 	for _, path := range paths {
 		for _, c := range []Config{{Quant: Float32}, {Quant: Keep, KV: KVFull}} {
-			if filepath.Base(path) == "gpt_oss" {
-				c.KV = KVORT // attention sinks
-			}
 			t.Run(fmt.Sprintf("%s/%s", filepath.Base(path), c.Quant), func(t *testing.T) { f(t, open(t, path, c)) })
 		}
 	}
