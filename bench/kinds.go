@@ -3,19 +3,22 @@
 package bench
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/steering"
+	"github.com/trimtab/trimtab/steering/dictionary"
 )
 
 // Kind is one way of hooking whose cost is measured.
 type Kind struct {
 	Name string
-	hook func(sh *hooks.Shape) hooks.Plan
+	hook func(sh *hooks.Shape) (hooks.Plan, error)
 }
 
 // Bind makes a Kind a hook.
-func (k Kind) Bind(sh *hooks.Shape) (hooks.Plan, error) { return k.hook(sh), nil }
+func (k Kind) Bind(sh *hooks.Shape) (hooks.Plan, error) { return k.hook(sh) }
 
 // Kinds returns the hook kinds of the overhead suite; all stand at resid_post, those at one site in the middle of the model.
 func Kinds() []Kind {
@@ -27,6 +30,8 @@ func Kinds() []Kind {
 		{"rotation at one layer", edits(hooks.Rotate, middle)},
 		{"tap that writes at one layer", writers(middle)},
 		{"taps that write at all layers", writers(every)},
+		{"ITDA, 4,096 atoms, k = 8", atoms(4096, 8)},
+		{"ITDA, 4,096 atoms, k = 40", atoms(4096, 40)},
 	}
 }
 
@@ -40,8 +45,8 @@ func every(sh *hooks.Shape) []int {
 	return out
 }
 
-func edits(op hooks.Op, at func(*hooks.Shape) []int) func(*hooks.Shape) hooks.Plan {
-	return func(sh *hooks.Shape) (p hooks.Plan) {
+func edits(op hooks.Op, at func(*hooks.Shape) []int) func(*hooks.Shape) (hooks.Plan, error) {
+	return func(sh *hooks.Shape) (p hooks.Plan, err error) {
 		for _, i := range at(sh) {
 			e := hooks.Edit{Name: "bench", Site: hooks.At(hooks.ResidPost, i), Op: op, Directions: [][]float32{direction(sh.Width, 1)}, Strength: hooks.NewKnob(0.01)}
 			if op == hooks.Rotate {
@@ -49,13 +54,13 @@ func edits(op hooks.Op, at func(*hooks.Shape) []int) func(*hooks.Shape) hooks.Pl
 			}
 			p.Edits = append(p.Edits, e)
 		}
-		return p
+		return p, nil
 	}
 }
 
 // taps observe: they add up the activation, as a probe would.
-func taps(at func(*hooks.Shape) []int) func(*hooks.Shape) hooks.Plan {
-	return func(sh *hooks.Shape) (p hooks.Plan) {
+func taps(at func(*hooks.Shape) []int) func(*hooks.Shape) (hooks.Plan, error) {
+	return func(sh *hooks.Shape) (p hooks.Plan, err error) {
 		sum := new(float32)
 		for _, i := range at(sh) {
 			p.Taps = append(p.Taps, hooks.Tap{Name: "bench", Site: hooks.At(hooks.ResidPost, i), ReadOnly: true, Func: func(a *hooks.Activation) error {
@@ -65,13 +70,13 @@ func taps(at func(*hooks.Shape) []int) func(*hooks.Shape) hooks.Plan {
 				return nil
 			}})
 		}
-		return p
+		return p, nil
 	}
 }
 
 // writers change the activation as little as can be measured: the work of a vector, done in Go.
-func writers(at func(*hooks.Shape) []int) func(*hooks.Shape) hooks.Plan {
-	return func(sh *hooks.Shape) (p hooks.Plan) {
+func writers(at func(*hooks.Shape) []int) func(*hooks.Shape) (hooks.Plan, error) {
+	return func(sh *hooks.Shape) (p hooks.Plan, err error) {
 		v := direction(sh.Width, 1)
 		for _, i := range at(sh) {
 			p.Taps = append(p.Taps, hooks.Tap{Name: "bench", Site: hooks.At(hooks.ResidPost, i), Func: func(a *hooks.Activation) error {
@@ -84,7 +89,30 @@ func writers(at func(*hooks.Shape) []int) func(*hooks.Shape) hooks.Plan {
 				return nil
 			}})
 		}
-		return p
+		return p, nil
+	}
+}
+
+// atoms reads the middle of the model through a dictionary of random atoms: what a pursuit costs, not what it explains.
+func atoms(n, k int) func(*hooks.Shape) (hooks.Plan, error) {
+	return func(sh *hooks.Shape) (hooks.Plan, error) {
+		rows := direction(n*sh.Width, 3)
+		for i := range rows {
+			rows[i] /= float32(math.Sqrt(float64(sh.Width))) // unit length, nearly
+		}
+		d, err := dictionary.New(&dictionary.Form{In: sh.Width, Out: sh.Width, N: n, Dec: rows, Act: dictionary.Activation{
+			Kind: dictionary.Pursuit, Pursuit: dictionary.PursuitRule{Method: dictionary.Matching, K: k},
+		}})
+		if err != nil {
+			return hooks.Plan{}, err
+		}
+		site := hooks.At(hooks.ResidPost, sh.Layers/2)
+		d.Address.Site, d.Address.Out = site, site
+		f, err := steering.NewFeatures(steering.Spec{Kind: steering.KindITDA}, d, nil)
+		if err != nil {
+			return hooks.Plan{}, err
+		}
+		return f.Bind(sh)
 	}
 }
 

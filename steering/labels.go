@@ -84,7 +84,7 @@ func findLabels(src Source, d *dictionary.Dictionary) (*Labels, error) {
 	l := &Labels{words: map[int]string{}}
 	for i, a := range d.Atoms {
 		if a.Token != "" {
-			l.words[i] = strings.TrimSpace(fmt.Sprintf("%q %s", a.Token, a.Context))
+			l.words[i] = strings.TrimSpace(fmt.Sprintf("%q %s", a.Token, strings.Join(strings.Fields(a.Context), " ")))
 		}
 	}
 	return l, nil

@@ -32,6 +32,7 @@ type twinJSON struct {
 	Method string `json:"method"`
 	BOS    *bool  `json:"prepend_bos,omitempty"`
 	First  bool   `json:"skip_first,omitempty"`
+	Plain  bool   `json:"skip_special,omitempty"`
 	Tokens int    `json:"context,omitempty"`
 	Facts
 	Atoms []Atom `json:"atoms,omitempty"`
@@ -49,7 +50,7 @@ func WriteITDA(folder string, d *Dictionary) error {
 	}
 	f, a := d.Form, d.Address
 	t := twinJSON{Format: twinFormat, Model: a.Model, Hook: a.Hook, K: f.Act.Pursuit.K, Method: f.Act.Pursuit.Method.String()}
-	t.First, t.Tokens, t.Atoms = a.SkipFirst, a.Context, d.Atoms
+	t.First, t.Plain, t.Tokens, t.Atoms = a.SkipFirst, a.ExcludeSpecial, a.Context, d.Atoms
 	if a.Site.Point != "" {
 		t.Site = a.Site.String()
 	}
@@ -196,7 +197,7 @@ func (r *reader) twinPlace(t twinJSON, path string) error {
 	}
 	r.form.Act = Activation{Kind: Pursuit, Pursuit: PursuitRule{Method: method, K: t.K}}
 	a := &r.address
-	a.Model, a.Hook, a.SkipFirst, a.Context = t.Model, t.Hook, t.First, t.Tokens
+	a.Model, a.Hook, a.SkipFirst, a.ExcludeSpecial, a.Context = t.Model, t.Hook, t.First, t.Plain, t.Tokens
 	if t.BOS != nil {
 		a.PrependBOS = answer(*t.BOS)
 	}

@@ -10,22 +10,31 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Samples are activations of the same tokens at one site, [tokens, width], as the measures below want them. Two sites may differ in width.
-type Samples struct{ *mat.Dense }
+// Samples are activations of the same tokens at one site, [tokens, width], as the measures below want them. Two sites may differ in width. What a measure
+// needs of one site alone is computed once. One goroutine at a time may use it.
+type Samples struct {
+	x        *mat.Dense
+	unit     *mat.Dense    // columns of mean 0 and length 1
+	own      float64       // ‖XᵀX‖ of these
+	basis    *mat.Dense    // of the largest singular directions
+	relation *mat.Dense    // cosines with the anchors
+	mean0    *mat.Dense    // columns of mean 0
+	solver   *mat.Cholesky // of their products with each other
+}
 
 // NewSamples copies rows of a width.
-func NewSamples(rows []float32, width int) Samples {
+func NewSamples(rows []float32, width int) *Samples {
 	wide := make([]float64, len(rows))
 	for i, v := range rows {
 		wide[i] = float64(v)
 	}
-	return Samples{mat.NewDense(len(rows)/width, width, wide)}
+	return &Samples{x: mat.NewDense(len(rows)/width, width, wide)}
 }
 
 // Measure is a way to compare two sites by the activations of the same tokens: 1 is equal, 0 unrelated.
 type Measure struct {
 	Name string
-	Of   func(a, b Samples) (float64, error)
+	Of   func(a, b *Samples) (float64, error)
 }
 
 // Measures are what the Jaccard index of sources is measured against (arXiv 2505.17769, section 5).
@@ -33,17 +42,17 @@ func Measures() []Measure {
 	return []Measure{{"linear CKA", CKA}, {"SVCCA", SVCCA}, {"relative representations", Relative}, {"linear regression", Regression}}
 }
 
-func check(what string, a, b Samples) error {
-	n, _ := a.Dims()
-	if m, _ := b.Dims(); n != m || n < 2 {
+func check(what string, a, b *Samples) error {
+	n, _ := a.x.Dims()
+	if m, _ := b.x.Dims(); n != m || n < 2 {
 		return fmt.Errorf("itda: %s: want the activations of the same tokens, at least two, found %d and %d", what, n, m)
 	}
 	return nil
 }
 
 // centered returns a copy whose columns have mean 0, and with unit length 1 as well; columns of zeros stay.
-func (s Samples) centered(unit bool) *mat.Dense {
-	out := mat.DenseCopyOf(s)
+func (s *Samples) centered(unit bool) *mat.Dense {
+	out := mat.DenseCopyOf(s.x)
 	n, d := out.Dims()
 	for j := range d {
 		mean, sum := 0.0, 0.0
@@ -66,27 +75,34 @@ func (s Samples) centered(unit bool) *mat.Dense {
 }
 
 // CKA is linear centred kernel alignment of columns of unit length: ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) (arXiv 1905.00414, section 3; columns as in davidkaczer/itda).
-func CKA(a, b Samples) (float64, error) {
+func CKA(a, b *Samples) (float64, error) {
 	if err := check("CKA", a, b); err != nil {
 		return 0, err
 	}
-	x, y := a.centered(true), b.centered(true)
-	var xy, xx, yy mat.Dense
-	xy.Mul(y.T(), x)
-	xx.Mul(x.T(), x)
-	yy.Mul(y.T(), y)
-	den := mat.Norm(&xx, 2) * mat.Norm(&yy, 2)
-	if den == 0 {
+	x, y := a.columns(), b.columns()
+	if a.own*b.own == 0 {
 		return 0, nil
 	}
-	return mat.Norm(&xy, 2) * mat.Norm(&xy, 2) / den, nil
+	var both mat.Dense
+	both.Mul(y.T(), x)
+	return mat.Norm(&both, 2) * mat.Norm(&both, 2) / (a.own * b.own), nil
+}
+
+func (s *Samples) columns() *mat.Dense {
+	if s.unit == nil {
+		s.unit = s.centered(true)
+		var own mat.Dense
+		own.Mul(s.unit.T(), s.unit)
+		s.own = mat.Norm(&own, 2)
+	}
+	return s.unit
 }
 
 // svccaRank is how many singular directions SVCCA keeps (davidkaczer/itda: svd_lowrank with q = 20).
 const svccaRank = 20
 
 // SVCCA is the mean canonical correlation of the largest singular directions (arXiv 1706.05806).
-func SVCCA(a, b Samples) (float64, error) {
+func SVCCA(a, b *Samples) (float64, error) {
 	if err := check("SVCCA", a, b); err != nil {
 		return 0, err
 	}
@@ -114,7 +130,10 @@ func SVCCA(a, b Samples) (float64, error) {
 }
 
 // directions returns an orthonormal basis of the largest singular directions over the tokens, [tokens, at most svccaRank].
-func (s Samples) directions() (*mat.Dense, error) {
+func (s *Samples) directions() (*mat.Dense, error) {
+	if s.basis != nil {
+		return s.basis, nil
+	}
 	x := s.centered(false)
 	n, d := x.Dims()
 	var svd mat.SVD
@@ -131,7 +150,8 @@ func (s Samples) directions() (*mat.Dense, error) {
 	}
 	var u mat.Dense
 	svd.UTo(&u)
-	return mat.DenseCopyOf(u.Slice(0, n, 0, rank)), nil
+	s.basis = mat.DenseCopyOf(u.Slice(0, n, 0, rank))
+	return s.basis, nil
 }
 
 const (
@@ -141,13 +161,12 @@ const (
 
 // Relative is the mean cosine between the relative representations of the tokens: the cosines of a token's activation with those of the same randomly chosen
 // tokens (arXiv 2209.15430).
-func Relative(a, b Samples) (float64, error) {
+func Relative(a, b *Samples) (float64, error) {
 	if err := check("relative representations", a, b); err != nil {
 		return 0, err
 	}
-	n, _ := a.Dims()
-	chosen := rand.New(rand.NewPCG(anchorSeed, 0)).Perm(n)[:min(anchors, n)]
-	x, y := a.relative(chosen), b.relative(chosen)
+	n, _ := a.x.Dims()
+	x, y := a.relative(), b.relative()
 	sum := 0.0
 	for i := range n {
 		u, v := x.RowView(i), y.RowView(i)
@@ -156,9 +175,13 @@ func Relative(a, b Samples) (float64, error) {
 	return sum / float64(n), nil
 }
 
-func (s Samples) relative(chosen []int) *mat.Dense {
-	unit := mat.DenseCopyOf(s)
+func (s *Samples) relative() *mat.Dense {
+	if s.relation != nil {
+		return s.relation
+	}
+	unit := mat.DenseCopyOf(s.x)
 	n, d := unit.Dims()
+	chosen := rand.New(rand.NewPCG(anchorSeed, 0)).Perm(n)[:min(anchors, n)]
 	for i := range n {
 		row := unit.RawRowView(i)
 		if length := mat.Norm(unit.RowView(i), 2); length > 0 {
@@ -173,28 +196,28 @@ func (s Samples) relative(chosen []int) *mat.Dense {
 	}
 	var out mat.Dense
 	out.Mul(unit, picked.T())
-	return &out
+	s.relation = &out
+	return s.relation
 }
 
 // Regression is the share of the variance of b that a linear map of a explains, R², found by least squares on the same tokens and at least 0.
-func Regression(a, b Samples) (float64, error) {
+func Regression(a, b *Samples) (float64, error) {
 	if err := check("linear regression", a, b); err != nil {
 		return 0, err
 	}
-	x, y := a.centered(false), b.centered(false)
-	n, d := x.Dims()
+	n, d := a.x.Dims()
 	if n <= d {
 		return 0, fmt.Errorf("itda: linear regression: want more tokens than the width %d, found %d", d, n)
 	}
-	// The normal equations with a trace of ridge, since directions of little variance leave them singular.
-	var gram, target, weights mat.Dense
-	gram.Mul(x.T(), x)
-	ridge := 1e-9 * mat.Trace(&gram) / float64(d)
-	for i := range d {
-		gram.Set(i, i, gram.At(i, i)+ridge)
+	x, y := a.centre(), b.centre()
+	if a.solver == nil {
+		if err := a.factorise(); err != nil {
+			return 0, err
+		}
 	}
+	var target, weights mat.Dense
 	target.Mul(x.T(), y)
-	if err := weights.Solve(&gram, &target); err != nil {
+	if err := a.solver.SolveTo(&weights, &target); err != nil {
 		return 0, fmt.Errorf("itda: linear regression: %w", err)
 	}
 	var rest mat.Dense
@@ -205,4 +228,27 @@ func Regression(a, b Samples) (float64, error) {
 		return 0, nil
 	}
 	return max(0, 1-missed*missed/(all*all)), nil
+}
+
+func (s *Samples) centre() *mat.Dense {
+	if s.mean0 == nil {
+		s.mean0 = s.centered(false)
+	}
+	return s.mean0
+}
+
+// factorise prepares the normal equations, with a trace of ridge, since directions of little variance leave them singular.
+func (s *Samples) factorise() error {
+	var gram mat.SymDense
+	gram.SymOuterK(1, s.centre().T())
+	_, d := s.x.Dims()
+	ridge := 1e-9 * mat.Trace(&gram) / float64(d)
+	for i := range d {
+		gram.SetSym(i, i, gram.At(i, i)+ridge)
+	}
+	s.solver = &mat.Cholesky{}
+	if !s.solver.Factorize(&gram) {
+		return fmt.Errorf("itda: linear regression: want activations that differ, found a singular matrix of their products")
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ func (a *app) eval() *cobra.Command {
 	return parent("eval", "Measure what a form of the weights, a dictionary, a mask or a set of rules does to a model",
 		a.evalQuant(),
 		a.evalSAE(),
+		a.evalITDA(),
 		a.evalExperts(),
 	)
 }

@@ -28,11 +28,15 @@ type textFlags struct {
 }
 
 func (t *textFlags) add(c *cobra.Command) {
+	t.addOptional(c)
+	_ = c.MarkFlagRequired("text") // fails for a flag that does not exist
+}
+
+func (t *textFlags) addOptional(c *cobra.Command) {
 	f := c.Flags()
 	f.StringSliceVar(&t.files, "text", nil, "files of texts, comma-separated or repeated: .jsonl (a text or dialogue a line), .json (a list), .safetensors (token ids), else one running text")
 	f.IntVar(&t.o.Piece, "piece", 128, "tokens of a piece of running text; each piece runs alone")
 	f.IntVar(&t.o.Dialogue, "dialogue-tokens", 2048, "tokens after which a dialogue is cut off; each dialogue runs alone")
-	_ = c.MarkFlagRequired("text") // fails for a flag that does not exist
 }
 
 // fitSAEVerb is one call of fit sae.
