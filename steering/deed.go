@@ -9,6 +9,7 @@ import (
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/steering/concepts"
 	"github.com/trimtab/trimtab/steering/dictionary"
+	"github.com/trimtab/trimtab/steering/experts"
 	"github.com/trimtab/trimtab/steering/rules"
 )
 
@@ -195,18 +196,18 @@ func (b *reasoner) setFeature(sh *hooks.Shape, rule int, a *rules.Action) error 
 	return nil
 }
 
-// mask makes the edits of a mask over experts, whose knob is turned while the rule fires.
+// mask makes the edits that keep experts from being chosen, whose knob is turned while the rule fires. Of the prompt nothing is known before it has been
+// run: generated tokens alone are masked.
 func (b *reasoner) mask(sh *hooks.Shape, rule int, list []rules.Expert) error {
-	edits, knob, err := maskEdits(sh, list)
-	if err != nil {
-		return err
+	names := make([]experts.Expert, len(list))
+	for i, e := range list {
+		names[i] = experts.Expert{Layer: e.Layer, Expert: e.Expert}
 	}
-	for i := range edits {
-		edits[i].Where.Phases = hooks.Decode // of the prompt nothing is known before it has been run
-	}
+	knob := hooks.NewKnob(0)
+	edits, err := experts.Of(experts.OffReplace, 0, names).Edits(sh, b.name, knob, hooks.Where{Phases: hooks.Decode})
 	b.masks = append(b.masks, edits...)
 	b.masked = append(b.masked, masked{rule, knob})
-	return nil
+	return err
 }
 
 // masked is a mask with the rule that asks for it.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/steering/experts"
-	"github.com/trimtab/trimtab/steering/rules"
 )
 
 // Masking is a [hooks.Hook] that switches, forces and scales experts; it may be attached to several sessions, which then share its strength: 1 is the mask as
@@ -136,17 +135,6 @@ func (m *Masking) edits(sh *hooks.Shape) ([]hooks.Edit, error) {
 func (m *Masking) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 	edits, err := m.edits(sh)
 	return hooks.Plan{Edits: edits}, err
-}
-
-// maskEdits returns the edits that switch experts off as MoTE does (off-drop), and the knob that they share, which stands at 0.
-func maskEdits(sh *hooks.Shape, list []rules.Expert) ([]hooks.Edit, *hooks.Knob, error) {
-	off := make([]experts.Expert, len(list))
-	for i, e := range list {
-		off[i] = experts.Expert{Layer: e.Layer, Expert: e.Expert}
-	}
-	knob := hooks.NewKnob(0)
-	edits, err := experts.Of(experts.OffDrop, 0, off).Edits(sh, "mask", knob, hooks.Where{})
-	return edits, knob, err
 }
 
 // expertsWatch is the text of a spec that only reads.

@@ -3,6 +3,7 @@
 package steering
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,10 +37,10 @@ type Reasoning struct {
 // defaultFactor is what a promotion has that says nothing, as in the released code (ar/config.py, steering_factor).
 const defaultFactor = 0.5
 
-// maxProgram is above what rules.Parse takes.
-const maxProgram = 1 << 20
+// maxProgram is what a file of concepts may have; rules.Parse takes less.
+const maxProgram = 256 << 20
 
-// loadRules reads a program of rules with the concepts and the dictionary that it names.
+// loadRules reads a program of rules with the concepts and the dictionary that it names, or concepts alone.
 func loadRules(s *Spec) (Hook, error) {
 	path := s.Sources[0].Path
 	info, err := os.Stat(path)
@@ -53,6 +54,10 @@ func loadRules(s *Spec) (Hook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("steering: rules: %w", err)
 	}
+	folder := filepath.Dir(path)
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) { // concepts alone, to watch or to add rules to
+		return openReasoning(*s, folder, &rules.Program{Concepts: filepath.Base(path)})
+	}
 	program, err := rules.Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("%w (in %s)", err, path)
@@ -60,16 +65,19 @@ func loadRules(s *Spec) (Hook, error) {
 	if program.Concepts == "" {
 		return nil, fmt.Errorf(`steering: rules: %s: want a line concepts "FILE" that says what is detected (trimtab fit concepts writes one), found none`, path)
 	}
-	folder := filepath.Dir(path)
+	return openReasoning(*s, folder, program)
+}
+
+func openReasoning(spec Spec, folder string, program *rules.Program) (Hook, error) {
 	set, err := concepts.Open(from(folder, program.Concepts))
 	if err != nil {
-		return nil, fmt.Errorf("%w (named in %s)", err, path)
+		return nil, err
 	}
 	dict, err := openDictionary(set, folder, program.Dictionary)
 	if err != nil {
 		return nil, err
 	}
-	return newReasoning(*s, folder, program, set, dict)
+	return newReasoning(spec, folder, program, set, dict)
 }
 
 // from returns a path as it is seen from a folder.

@@ -35,13 +35,15 @@ type reasoner struct {
 	next     []float64 // by act: for the token behind this pass
 	up, down []float64 // of one row, by act
 	fired    []bool    // at the token before, by rule
+	titles   []string  // by rule
 }
 
-// reader is a concept of the set that the program names.
+// reader is a concept of the set that the program names; without rules all are watched.
 type reader struct {
 	*concepts.Concept
 	index  int     // in the set
-	number int     // in the machine
+	number int     // in the machine; -1 where no rule names it
+	holds  bool    // at the last token
 	reads  []int32 // features to report
 	now    float64 // the aggregate at the last token
 	sum    float64 // over the tokens that count
@@ -72,9 +74,16 @@ func (r *Reasoning) bind(sh *hooks.Shape) (*reasoner, error) {
 	}
 	for i := range r.set.Concepts {
 		c := &r.set.Concepts[i]
-		if number, named := r.machine.Concept(c.Name); named {
+		number, named := r.machine.Concept(c.Name)
+		if !named {
+			number = -1
+		}
+		if named || len(r.program.Rules) == 0 {
 			b.readers = append(b.readers, reader{Concept: c, index: i, number: number, reads: c.Reader.Reads()})
 		}
+	}
+	for i := range r.program.Rules {
+		b.titles = append(b.titles, r.program.Title(i))
 	}
 	if r.dict != nil {
 		b.coder = r.dict.NewProductCoder()
@@ -168,16 +177,17 @@ func (b *reasoner) follow(p int) {
 	b.held.Clear()
 	if !t.skipped[p] {
 		t.counted++
-		for j := range b.readers {
-			r := &b.readers[j]
-			r.now = t.values[p*len(b.readers)+j]
-			r.sum += r.now
-			if r.Reader.Aggregate == concepts.Mean {
-				r.now = r.sum / float64(t.counted)
-			}
-			if r.now >= r.Reader.Threshold {
-				b.held.Add(r.number)
-			}
+	}
+	for j := range b.readers {
+		r := &b.readers[j]
+		r.now = t.values[p*len(b.readers)+j]
+		r.sum += r.now
+		if r.Reader.Aggregate == concepts.Mean {
+			r.now = r.sum / float64(max(t.counted, 1))
+		}
+		r.holds = !t.skipped[p] && r.now >= r.Reader.Threshold
+		if r.holds && r.number >= 0 {
+			b.held.Add(r.number)
 		}
 	}
 	phase := rules.Prompt
@@ -259,7 +269,7 @@ func (b *reasoner) report(a *hooks.Activation, i int) {
 	always := a.Phase == hooks.Decode || (a.Rest == 0 && i == len(a.Rows)-1)
 	for r, before := range b.fired {
 		if b.run.Fired(r) && (always || !before) {
-			a.Run.Report(hooks.Reading{Hook: b.name, Site: b.site, Kind: hooks.Rule, Position: p, Index: int32(r), Label: b.program.Title(r), Value: 1})
+			a.Run.Report(hooks.Reading{Hook: b.name, Site: b.site, Kind: hooks.Rule, Position: p, Index: int32(r), Label: b.titles[r], Value: 1})
 		}
 	}
 	b.remember()
@@ -286,7 +296,7 @@ func (b *reasoner) readsFeature(f int32) bool {
 func (b *reasoner) reportConcepts(a *hooks.Activation, p int) {
 	for j := range b.readers {
 		r := &b.readers[j]
-		if b.held.Has(r.number) {
+		if r.holds {
 			a.Run.Report(hooks.Reading{Hook: b.name, Site: b.site, Kind: hooks.Concept, Position: p, Index: int32(r.index), Label: r.Name, Value: float32(r.now)})
 		}
 	}

@@ -238,21 +238,21 @@ func (c *Concept) Cases(e *Examples) []Case {
 		if c.Mode != Word {
 			is := tally(s, Is) > 0
 			if is || tally(s, Not) > 0 {
-				out = append(out, Case{c.Reader.score(s), is})
+				out = append(out, Case{c.Reader.Score(s), is})
 			}
 			continue
 		}
 		for i, t := range s {
 			if t.Mark != Skip {
-				out = append(out, Case{c.Reader.score(s[i : i+1]), t.Mark == Is})
+				out = append(out, Case{c.Reader.Score(s[i : i+1]), t.Mark == Is})
 			}
 		}
 	}
 	return out
 }
 
-// score is the aggregate over the tokens of a text that count.
-func (r *Reader) score(s Sample) float64 {
+// Score is the aggregate over the tokens of a text that count, of none -Inf or, of a mean, 0.
+func (r *Reader) Score(s Sample) float64 {
 	sum, most, n := 0.0, math.Inf(-1), 0
 	for _, t := range s {
 		if t.Mark == Skip {

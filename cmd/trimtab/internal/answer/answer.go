@@ -51,6 +51,15 @@ type Other struct {
 // Ask generates one answer to prompt and hands each piece of text to show as it comes. With an error it returns what there was until then.
 // A full context ends an answer as a limit does; a prompt that fills it is an error.
 func Ask(ctx context.Context, s *runtime.Session, prompt []int32, set *Settings, show func(text string)) (*Answer, error) {
+	return Follow(ctx, s, prompt, set, func(t *runtime.Token) {
+		if t.Text != "" {
+			show(t.Text)
+		}
+	})
+}
+
+// Follow is Ask for those who want every token as it comes, BORROWED until see returns.
+func Follow(ctx context.Context, s *runtime.Session, prompt []int32, set *Settings, see func(t *runtime.Token)) (*Answer, error) {
 	o := set.drawn()
 	c := collector{
 		answer: &Answer{PromptIDs: prompt, IDs: []int32{}, Seed: o.Seed},
@@ -72,9 +81,7 @@ func Ask(ctx context.Context, s *runtime.Session, prompt []int32, set *Settings,
 			return c.done(), err
 		}
 		c.take(&t)
-		if t.Text != "" {
-			show(t.Text)
-		}
+		see(&t)
 	}
 	return c.done(), nil
 }

@@ -14,7 +14,7 @@ type Told struct {
 	ID       int32     `json:"id"`
 	Token    string    `json:"token"`
 	Position int       `json:"position"` // at which the hooks saw what they report
-	Fired    []Reading `json:"fired,omitempty"`
+	Fired    []Reading `json:"fired"`
 	Concepts []Reading `json:"concepts,omitempty"`
 	Features []Reading `json:"features,omitempty"`
 	Experts  []Reading `json:"experts,omitempty"`
@@ -33,12 +33,15 @@ type Reading struct {
 
 // told sorts the readings that came with a token: those at the position behind which it was chosen are its own, the others tokens' of the prompt.
 func (c *collector) told(t *runtime.Token) {
-	if len(t.Readings) == 0 {
+	a := c.answer
+	if len(t.Readings) == 0 && len(a.Tokens) == 0 {
 		return
 	}
-	a := c.answer
+	for n := len(a.Tokens); n < len(a.IDs); n++ { // nothing was told of the tokens before
+		a.Tokens = append(a.Tokens, Told{ID: a.IDs[n], Token: c.piece(a.IDs[n]), Position: len(a.PromptIDs) + n - 1, Fired: []Reading{}})
+	}
 	behind := len(a.PromptIDs) + c.passes - 2
-	own := Told{ID: t.ID, Token: c.piece(t.ID), Position: behind}
+	own := Told{ID: t.ID, Token: c.piece(t.ID), Position: behind, Fired: []Reading{}}
 	for _, r := range t.Readings {
 		if r.Position == behind {
 			own.add(r)
@@ -57,7 +60,7 @@ func (c *collector) ofPrompt(position int) *Told {
 	i, found := slices.BinarySearchFunc(a.Prompt, position, func(t Told, p int) int { return t.Position - p })
 	if !found {
 		id := a.PromptIDs[position]
-		a.Prompt = slices.Insert(a.Prompt, i, Told{ID: id, Token: c.piece(id), Position: position})
+		a.Prompt = slices.Insert(a.Prompt, i, Told{ID: id, Token: c.piece(id), Position: position, Fired: []Reading{}})
 	}
 	return &a.Prompt[i]
 }
@@ -67,4 +70,29 @@ func (t *Told) add(r hooks.Reading) {
 		hooks.Rule: &t.Fired, hooks.Concept: &t.Concepts, hooks.Feature: &t.Features, hooks.Expert: &t.Experts, hooks.Probe: &t.Probes, hooks.Gauge: &t.Gauges,
 	}[r.Kind]
 	*to = append(*to, Reading{Hook: r.Hook, Site: r.Site.String(), Index: r.Index, Label: r.Label, Value: r.Value})
+}
+
+// Readings returns what hooks reported, as they did, for a replay. Sites that are no names of ours are left out.
+func (a *Answer) Readings() []hooks.Reading {
+	var out []hooks.Reading
+	for _, list := range [][]Told{a.Prompt, a.Tokens} {
+		for i := range list {
+			out = list[i].readings(out)
+		}
+	}
+	return out
+}
+
+func (t *Told) readings(dst []hooks.Reading) []hooks.Reading {
+	for kind, list := range map[hooks.ReadingKind][]Reading{
+		hooks.Rule: t.Fired, hooks.Concept: t.Concepts, hooks.Feature: t.Features, hooks.Expert: t.Experts, hooks.Probe: t.Probes, hooks.Gauge: t.Gauges,
+	} {
+		for _, r := range list {
+			site, err := hooks.ParseSite(r.Site)
+			if err == nil {
+				dst = append(dst, hooks.Reading{Hook: r.Hook, Site: site, Kind: kind, Position: t.Position, Index: r.Index, Label: r.Label, Value: r.Value})
+			}
+		}
+	}
+	return dst
 }

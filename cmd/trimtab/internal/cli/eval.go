@@ -11,6 +11,7 @@ func (a *app) eval() *cobra.Command {
 		a.evalSAE(),
 		a.evalITDA(),
 		a.evalExperts(),
+		a.evalRules(),
 	)
 }
 

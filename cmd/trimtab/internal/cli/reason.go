@@ -19,6 +19,7 @@ type reasonVerb struct {
 	*app
 	facts       []string
 	mode, world string
+	saved       string
 	json        bool
 	program     *rules.Program
 }
@@ -48,22 +49,32 @@ type firedRule struct {
 func (a *app) reason() *cobra.Command {
 	v := &reasonVerb{app: a}
 	c := &cobra.Command{
-		Use:   "reason RULES.txt --facts a,b,!c",
+		Use:   "reason RULES.txt (--facts a,b,!c | --replay RUN.json)",
 		Short: "Say what follows from facts by a file of rules, and why",
 		Long: "Prints the rules that fire, in order, each with the facts it rests on, what it adds and the actions it asks for.\n" +
 			"!c is a fact that denies c. A name with a comma stands in double quotes.\n\n" +
 			"The modes legacy, simple, complex and open-world reproduce the released code of ActivationReasoning: there, --facts are the\n" +
-			"detected concepts in their order, and complex and open-world read them as statements such as Max,is,not,shy.",
-		Example: "  trimtab reason rules.txt --facts weapon,!police",
-		Args:    cobra.ExactArgs(1),
+			"detected concepts in their order, and complex and open-world read them as statements such as Max,is,not,shy.\n\n" +
+			"--replay explains each token of a run that generate --steer rules:RULES.txt --json printed: what was detected where, which rules\n" +
+			"fired and what they did.",
+		Example: "  trimtab reason rules.txt --facts weapon,!police\n" +
+			"  trimtab reason rules.txt --replay run.json",
+		Args: cobra.ExactArgs(1),
 		RunE: a.verb(func(_ context.Context, _ *cobra.Command, args []string) error {
+			if v.saved != "" {
+				return v.replay(args[0])
+			}
 			return v.run(args[0])
 		}),
 	}
 	c.Flags().StringSliceVar(&v.facts, "facts", nil, "what is detected, with commas between")
+	c.Flags().StringVar(&v.saved, "replay", "", "a run to explain")
 	c.Flags().StringVar(&v.mode, "mode", "fixpoint", "fixpoint, legacy, simple, complex or open-world")
 	c.Flags().StringVar(&v.world, "world", "", "open or closed; without it, what the file says")
-	c.Flags().BoolVar(&v.json, "json", false, "print one JSON object")
+	c.Flags().BoolVar(&v.json, "json", false, "print one JSON object, of a replay one a token")
+	for _, other := range []string{"facts", "mode", "world"} {
+		c.MarkFlagsMutuallyExclusive("replay", other)
+	}
 	return c
 }
 

@@ -76,8 +76,19 @@ func letterBehind(text string, at int) bool {
 	return at < len(text) && unicode.IsLetter(r)
 }
 
-// MarkWords marks the tokens that end a span, or with all every token in one, as the concept's.
+// MarkWords marks the tokens that end a span, or with all every token in one, as the concept's, where they count at all.
 func (g *Gatherer) MarkWords(t *Text, spans []Span, all bool) {
+	before := t.Clone()
+	g.MarkSpans(t, spans, all, concepts.Is)
+	for i := range t.Sample {
+		if before.Sample[i].Mark == concepts.Skip {
+			t.Sample[i].Mark = concepts.Skip
+		}
+	}
+}
+
+// MarkSpans marks the tokens that end a span, or with all every token in one, whatever they were marked as.
+func (g *Gatherer) MarkSpans(t *Text, spans []Span, all bool, mark concepts.Mark) {
 	first := 0
 	if b := g.tok.BOS(); b >= 0 && len(t.IDs) > 0 && t.IDs[0] == b {
 		first = 1
@@ -88,8 +99,8 @@ func (g *Gatherer) MarkWords(t *Text, spans []Span, all bool) {
 		at += len(g.tok.Piece(t.IDs[i]))
 		for _, s := range spans {
 			inside := from < s.To && at > s.From
-			if inside && (all || at >= s.To) && t.Sample[i].Mark != concepts.Skip {
-				t.Sample[i].Mark = concepts.Is
+			if inside && (all || at >= s.To) {
+				t.Sample[i].Mark = mark
 			}
 		}
 	}

@@ -73,7 +73,8 @@ func (c *Chat) reply(ctx context.Context) (bool, error) {
 	}
 	c.rig.forget()
 	out := newFlow(c.screen)
-	got, err := answer.Ask(ctx, c.rig.session, prompt, &c.settings, out.write)
+	beside := &firing{screen: c.screen, flow: out}
+	got, err := answer.Follow(ctx, c.rig.session, prompt, &c.settings, beside.see)
 	out.flush()
 	if got.Text == "" && err != nil {
 		return false, err
@@ -81,7 +82,7 @@ func (c *Chat) reply(ctx context.Context) (bool, error) {
 	c.screen.println("")
 	c.talk.turns = append(c.talk.turns, chat.Message{Role: "assistant", Content: got.Text})
 	c.talk.last = &reply{got, c.rig.summary()}
-	c.screen.print(c.rig.readings(c.tok, c.screen))
+	c.screen.print(c.rig.readings(c.tok, c.screen) + c.fired(got))
 	c.view.take(got)
 	if c.rig.probesFeatures() && len(got.Tokens) > 0 {
 		c.screen.print(c.table(got))

@@ -11,6 +11,7 @@ import (
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
+	"github.com/trimtab/trimtab/steering"
 )
 
 // rig is a session with the steerings and probes of a chat on it. Probes stand behind all steerings, so that they read what those leave.
@@ -87,6 +88,24 @@ func (r *rig) unsteer(list []*attached) error {
 		r.steerings = without(r.steerings, a)
 	}
 	return nil
+}
+
+// replace puts another hook in a steering's place; the new one acts behind all others.
+func (r *rig) replace(a *attached, hook steering.Hook) error {
+	places, err := hook.Sites(r.model.Shape())
+	if err != nil {
+		return err
+	}
+	return r.withoutProbes(func() error {
+		at, err := r.session.Attach(hook)
+		if err != nil {
+			return err
+		}
+		old := a.at
+		a.Loaded, a.at = &steer.Loaded{Hook: hook, Places: places}, at
+		r.steerings = append(without(r.steerings, a), a)
+		return r.session.Detach(old)
+	})
 }
 
 func without[T comparable](list []T, x T) []T {
