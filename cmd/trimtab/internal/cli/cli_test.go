@@ -102,7 +102,7 @@ func TestErrorsAreOneLineWithAStatus(t *testing.T) {
 		{"repeat-last-n 0", []string{"chat", "m", "--repeat-last-n", "0"}, 2, "repeat-last-n: want at least 1"},
 		{"logprobs in text", []string{"generate", "m", "--prompt", "a", "--logprobs", "3"}, 2, "want --json"},
 		{"bad ids", []string{"generate", "m", "--ids", "1,x"}, 2, `--ids: want numbers such as 1,2,3, found "x"`},
-		{"bad quant", []string{"generate", "m", "--prompt", "a", "--quant", "q1"}, 2, `--quant: want keep or f32, found "q1"`},
+		{"bad quant", []string{"generate", "m", "--prompt", "a", "--quant", "q1"}, 2, `--quant: want one of keep f32 q8 q4, found "q1"`},
 		{"absent model", []string{"generate", "absent.gguf", "--prompt", "a"}, 1, "absent.gguf"},
 		{"no GGUF", []string{"tokenize", notModel}, 1, "notes.txt"},
 		{"inspect of text", []string{"inspect", notModel}, 1, "found text"},

@@ -72,7 +72,7 @@ func TestEvalSAETable(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"want keep", []string{dir, model, "--text", text, "--quants", "none"}},
+		{"want one of keep", []string{dir, model, "--text", text, "--quants", "none"}},
 		{"required flag", []string{dir, model}},
 		{"at least 2 arg", []string{model, "--text", text}},
 		{"resid_post.7", []string{dir, model, "--text", text, "--site", "resid_post.7"}},
