@@ -13,17 +13,18 @@ import (
 
 // Vector is a set of directions of one width, one a block, and where they come from. It is read only once it is attached.
 type Vector struct {
-	Name         string      // short, made from the file's name and the family
-	File         string      // empty where the vector was made in memory
-	Family       string      // what the tensors are called: direction in direction.14
-	Hint         string      // architecture the directions were measured on; empty where the file does not say, and then only widths are checked
-	Op           hooks.Op    // Add, or Project where the file says so (glp.mode)
-	Point        hooks.Point // where a direction acts when no sites are asked for
-	Alpha        float32     // strength the file itself recommends (glp.alpha_default), 1 where it does not
-	BaseModel    string      // the model the file pins itself to; empty where it does not say
-	Method       string      // how the directions were found; empty where the file does not say
-	Declared     int         // layer_count of the file; 0 where it has none
-	Warnings     []string    // what the reader accepted but a user should know
+	Name         string            // short, made from the file's name and the family
+	File         string            // empty where the vector was made in memory
+	Family       string            // what the tensors are called: direction in direction.14
+	Hint         string            // architecture the directions were measured on; empty where the file does not say, and then only widths are checked
+	Op           hooks.Op          // Add, or Project where the file says so (glp.mode)
+	Point        hooks.Point       // where a direction acts when no sites are asked for
+	Alpha        float32           // strength the file itself recommends (glp.alpha_default), 1 where it does not
+	BaseModel    string            // the model the file pins itself to; empty where it does not say
+	Method       string            // how the directions were found; empty where the file does not say
+	Declared     int               // layer_count of the file; 0 where it has none
+	Notes        map[string]string // where the directions come from, in words; a file has them under keys that begin with trimtab.
+	Warnings     []string          // what the reader accepted but a user should know
 	width        int
 	blocks       map[int][]float32
 	blockless    []float32 // the one direction of a tensor without a layer
@@ -47,7 +48,7 @@ func NewVector(name string, blocks map[int][]float32) (*Vector, error) {
 func newVector(name, file string) *Vector {
 	return &Vector{
 		Name: name, File: file, Family: "direction", Point: hooks.ResidPost, Alpha: 1,
-		blocks: map[int][]float32{}, tensorFormat: "direction.%d",
+		blocks: map[int][]float32{}, tensorFormat: "direction.%d", Notes: map[string]string{},
 	}
 }
 

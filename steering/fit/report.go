@@ -180,7 +180,9 @@ func (o *Options) auroc(v *view, d *Direction, m Method) (float64, error) {
 func (v *view) auroc(d *Direction) (float64, error) {
 	var cases []concepts.Case
 	for _, side := range []Side{Positive, Negative} {
-		err := v.each(side, func(row []float32) { cases = append(cases, concepts.Case{Score: dot(row, d.Vector), Is: side == Positive}) })
+		err := v.each(side, func(row []float32) {
+			cases = append(cases, concepts.Case{Score: dot(row, d.Vector), Is: side == Positive})
+		})
 		if err != nil {
 			return 0, err
 		}
