@@ -35,11 +35,19 @@ func (e *PlaceError) Error() string {
 // Sites returns where the steering acts on a model of this shape, in forward order, with the same errors as Bind but for widths.
 // A site that is named or lies in a range must have a direction; of a pattern with * those that have none are left out.
 func (s *Steering) Sites(sh *hooks.Shape) ([]Place, error) {
+	own := *s
+	own.vectors = nil
 	for _, v := range s.vectors {
 		if err := v.checkModel(sh); err != nil {
 			return nil, err
 		}
+		v, err := v.counted(sh)
+		if err != nil {
+			return nil, err
+		}
+		own.vectors = append(own.vectors, v)
 	}
+	s = &own
 	places := map[hooks.Site]Place{}
 	var err error
 	if s.spec.Sites == "" {

@@ -108,7 +108,7 @@ func shortName(vectors []*Vector) string {
 // vectorName is what a source is called for short: the file's name without folder and extension, and the family.
 func vectorName(src Source) string {
 	name := filepath.Base(src.Path)
-	for _, ext := range []string{".gguf", ".safetensors"} {
+	for _, ext := range []string{".gguf", ".safetensors", ".svec", ".npy", ".pt"} {
 		name = strings.TrimSuffix(name, ext)
 	}
 	if src.Family != "" {

@@ -27,6 +27,7 @@ type Vector struct {
 	Warnings     []string          // what the reader accepted but a user should know
 	width        int
 	blocks       map[int][]float32
+	fromEnd      bool      // some layers are below 0 and count from the last block of a model
 	blockless    []float32 // the one direction of a tensor without a layer
 	tensorFormat string    // fmt verb form of a tensor's name, such as direction.%d
 }

@@ -22,5 +22,5 @@
 // [PCACenter] takes the middle of each pair off both of its ends (repeng's pca_center; the uncentred component of steering-vectors is the same direction).
 // Both components have length 1 and the sign that puts the positive end of most pairs above the negative one.
 //
-// [Logistic] is the unit normal of a logistic regression with L2 penalty 1/(2C)·|w|², C = 1, and a free intercept.
+// [Logistic] is the unit normal of a logistic regression on standardised activations, with L2 penalty |w|²/(2C), C = 0.05, and a free intercept.
 package fit

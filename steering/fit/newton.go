@@ -26,8 +26,9 @@ func (c *classifier) minimise() ([]float64, error) {
 		return nil, err
 	}
 	first := 0.0
+	var weights []float64
 	for i := range newtonSteps {
-		if err := c.gradient(g, x); err != nil {
+		if weights, err = c.gradient(g, weights, x); err != nil {
 			return nil, err
 		}
 		n := length(g)
@@ -37,7 +38,7 @@ func (c *classifier) minimise() ([]float64, error) {
 		if n <= newtonRest*first {
 			return x, nil
 		}
-		d, err := c.direction(x, g, min(0.5, math.Sqrt(n/first))*n)
+		d, err := c.direction(weights, g, min(0.5, math.Sqrt(n/first))*n)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +56,7 @@ func (c *classifier) minimise() ([]float64, error) {
 }
 
 // direction solves curvature · d = -g by conjugate gradients until what is left is at most rest.
-func (c *classifier) direction(x, g []float64, rest float64) ([]float64, error) {
+func (c *classifier) direction(weights, g []float64, rest float64) ([]float64, error) {
 	d, r, p, h := make([]float64, len(g)), make([]float64, len(g)), make([]float64, len(g)), make([]float64, len(g))
 	floats.AddScaled(r, -1, g)
 	copy(p, r)
@@ -64,7 +65,7 @@ func (c *classifier) direction(x, g []float64, rest float64) ([]float64, error) 
 		if math.Sqrt(left) <= rest {
 			break
 		}
-		if err := c.curvature(h, x, p); err != nil {
+		if err := c.curvature(h, weights, p); err != nil {
 			return nil, err
 		}
 		a := left / floats.Dot(p, h)
