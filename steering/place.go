@@ -50,6 +50,9 @@ func (s *Steering) Sites(sh *hooks.Shape) ([]Place, error) {
 	s = &own
 	places := map[hooks.Site]Place{}
 	var err error
+	if s.spec.Kind == KindAblate && s.spec.Sites == "" {
+		own.spec.Sites = ablationSites(sh)
+	}
 	if s.spec.Sites == "" {
 		err = s.ownBlocks(sh, places)
 	} else {
