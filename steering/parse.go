@@ -209,7 +209,7 @@ func (p *parser) float(at, to int, want string) (float32, error) {
 	return float32(f), nil
 }
 
-// sources reads what is left: one file, or for a plane two with a comma between them.
+// sources reads what is left: one file, or for a plane two with a comma between them where no .npy file has both.
 func (p *parser) sources(s *Spec) error {
 	if s.Kind == KindExperts && s.Text != "" {
 		return nil
@@ -224,11 +224,11 @@ func (p *parser) sources(s *Spec) error {
 			commas, comma = commas+1, i
 		}
 	}
-	if commas == 0 {
+	if commas == 0 && strings.HasSuffix(strings.Trim(p.text[p.start:p.end], ` "`), ".npy") {
 		return p.source(s)
 	}
 	if commas != 1 {
-		const want = "one file, or two with one comma between them (found %d; a file name with a comma stands in quotes)"
+		const want = "two files with one comma between them, or one .npy file of planes (found %d; a file name with a comma stands in quotes)"
 		return p.fault(p.start, p.end, fmt.Sprintf(want, commas))
 	}
 	end := p.end
