@@ -8,6 +8,7 @@ import "github.com/spf13/cobra"
 func (a *app) fit() *cobra.Command {
 	return parent("fit", "Make vectors, dictionaries, concepts and masks from a model's activations",
 		a.fitVector(),
+		a.fitActAdd(),
 		a.fitExperts(),
 		a.fitSAE(),
 		a.fitITDA(),
