@@ -106,6 +106,9 @@ func (s *Steering) readConditions() error {
 			}
 		}
 		s.whens = append(s.whens, v)
+		for _, w := range v.Warnings {
+			s.warnings = append(s.warnings, v.Name+": "+w)
+		}
 	}
 	return nil
 }
@@ -113,7 +116,7 @@ func (s *Steering) readConditions() error {
 // When returns the hook under a condition; the strength of both is one knob. The vectors of the conditions stand in their field Vector, or are read from their sources.
 func (s *Steering) When(w When) (*Steering, error) {
 	out := *s
-	out.spec.When, out.whens = w, nil
+	out.spec.When, out.whens, out.warnings = w, nil, slices.Clone(s.warnings)
 	return &out, out.readConditions()
 }
 

@@ -180,6 +180,10 @@ func (v *fitVectorVerb) fit(ctx context.Context, m *runtime.Model, set, held *st
 	if out.sites, err = stimuli.Sites(m.Shape(), v.sites); err != nil {
 		return nil, fmt.Errorf("--sites: %w", err)
 	}
+	inGGUF := []hooks.Point{hooks.ResidPost, hooks.MLPPost, hooks.AttnPost}
+	if p := out.sites[0].Point; filepath.Ext(v.output) == ".gguf" && !slices.Contains(inGGUF, p) {
+		return nil, fmt.Errorf("--output: want .safetensors for %s, since GGUF has names for %v alone, found %s", p, inGGUF, v.output)
+	}
 	coder, err := stimuli.NewCoder(m, stimuli.Read(v.read), v.chat)
 	if err != nil {
 		return nil, err
