@@ -42,7 +42,8 @@ func TestReadsFilesOfOtherTools(t *testing.T) {
 		{"vector:rows.npy", map[string][][]float32{"resid_post.0": {{1, 2, 3}}, "resid_post.1": {{4, 5, 6}}}, "row N of the file"},
 		{"rotate:angular.npy=30", map[string][][]float32{
 			"mlp_in.0": {{1, 0, 0}, {.5, 2, 0}}, "mlp_in.1": {{1, 0, 0}, {.5, 2, 0}}, "mlp_in.2": {{1, 0, 0}, {.5, 2, 0}},
-		}, "input_layernorm are left out"},
+			"attn_in.1": {{1, 0, 0}, {.5, 2, 0}}, "attn_in.2": {{1, 0, 0}, {.5, 2, 0}},
+		}, ""},
 		{"vector:angular.npy:second_direction@resid_post.1", map[string][][]float32{"resid_post.1": {{.5, 2, 0}}}, ""},
 		{"vector:steering-vectors.pt", map[string][][]float32{"mlp_out.1": {{1, 2, 3}}, "mlp_out.2": {{4, 5, 6}}}, ""},
 		{"vector:vec_layer_2_tiny.pt[answer]", map[string][][]float32{"resid_post.2": {{1, 2, 3}}}, "says layer 2"},

@@ -89,6 +89,10 @@ func (s *Steering) ownBlocks(sh *hooks.Shape, places map[hooks.Site]Place) error
 			return missing.lacks(site.String())
 		}
 		places[site] = p
+		if v.attnIn[layer] && sh.Widths[hooks.At(hooks.AttnIn, layer)] > 0 {
+			p.Site = hooks.At(hooks.AttnIn, layer)
+			places[p.Site] = p
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package steering
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -138,7 +139,7 @@ func rows(numbers []float32, n int) map[int][]float32 {
 // readLayerType puts the directions of steering-vectors where their layer_type says.
 func (v *Vector) readLayerType(d *pickle.Dict) error {
 	points := map[string]hooks.Point{
-		"decoder_block": hooks.ResidPost, "self_attn": hooks.AttnOut, "mlp": hooks.MLPOut, "post_attention_layernorm": hooks.MLPIn,
+		"decoder_block": hooks.ResidPost, "self_attn": hooks.AttnOut, "mlp": hooks.MLPOut, "input_layernorm": hooks.AttnIn, "post_attention_layernorm": hooks.MLPIn,
 	}
 	name, ok := d.Get("layer_type")
 	if !ok {
@@ -147,7 +148,7 @@ func (v *Vector) readLayerType(d *pickle.Dict) error {
 	text, _ := name.(string)
 	point, ok := points[text]
 	if !ok {
-		return v.fault("layer_type", "decoder_block, self_attn, mlp or post_attention_layernorm", fmt.Sprint(name))
+		return v.fault("layer_type", "decoder_block, self_attn, mlp, input_layernorm or post_attention_layernorm", fmt.Sprint(name))
 	}
 	v.Point = point
 	return nil
@@ -245,11 +246,13 @@ const (
 	secondDirection = "second_direction"
 )
 
-// readPlanes reads the file of angular-steering: {module: {first_direction, second_direction}}, the modules being the norms in front of attention and MLP.
+// readPlanes reads the file of angular-steering: {module: {first_direction, second_direction}}, the modules being the norms in front of attention and MLP. One plane
+// stands for both norms of a block, as that tool writes it.
 func (v *Vector) readPlanes(d *pickle.Dict, family string) error {
 	const mlp, attention = "post_attention_layernorm", "input_layernorm"
 	l := loose{named: map[string][]float32{}}
-	left := 0
+	behind := map[int]bool{}
+	v.Point, v.Method, v.attnIn = hooks.MLPIn, "angular steering", map[int]bool{}
 	for i, key := range d.Keys {
 		name, _ := key.(string)
 		layer, module, ok := moduleName(name)
@@ -257,22 +260,25 @@ func (v *Vector) readPlanes(d *pickle.Dict, family string) error {
 		if !ok || !isDict || module != mlp && module != attention {
 			return v.fault(fmt.Sprintf("module %.80q", fmt.Sprint(key)), "layers.N."+attention+" or layers.N."+mlp+" with a plane", "another")
 		}
-		if module == attention {
-			left++
-			continue
-		}
 		for _, which := range []string{firstDirection, secondDirection} {
 			x, _ := plane.Get(which)
 			_, numbers, ok := v.tensor(x)
 			if !ok {
 				return v.fault(name+": "+which, "a direction of floats", fmt.Sprintf("%T", x))
 			}
-			l.named[which+"."+strconv.Itoa(layer)] = numbers
+			tensor := which + "." + strconv.Itoa(layer)
+			if before := l.named[tensor]; before != nil && !slices.Equal(before, numbers) {
+				return v.fault(name+": "+which, "the plane of the block's other norm", "another")
+			}
+			l.named[tensor] = numbers
 		}
+		v.attnIn[layer] = v.attnIn[layer] || module == attention
+		behind[layer] = behind[layer] || module == mlp
 	}
-	v.Point, v.Method = hooks.MLPIn, "angular steering"
-	if left > 0 {
-		v.warn("the planes of %d modules %s are left out: the normed input of attention is no site; those of %s act at mlp_in", left, attention, mlp)
+	for layer := range v.attnIn {
+		if !behind[layer] {
+			return v.fault(fmt.Sprintf("block %d", layer), "a plane for "+mlp, "one for "+attention+" alone")
+		}
 	}
 	return v.adopt(l, family)
 }

@@ -27,9 +27,10 @@ type Vector struct {
 	Warnings     []string          // what the reader accepted but a user should know
 	width        int
 	blocks       map[int][]float32
-	fromEnd      bool      // some layers are below 0 and count from the last block of a model
-	blockless    []float32 // the one direction of a tensor without a layer
-	tensorFormat string    // fmt verb form of a tensor's name, such as direction.%d
+	attnIn       map[int]bool // blocks whose direction acts at attn_in too when no sites are asked for
+	fromEnd      bool         // some layers are below 0 and count from the last block of a model
+	blockless    []float32    // the one direction of a tensor without a layer
+	tensorFormat string       // fmt verb form of a tensor's name, such as direction.%d
 }
 
 // NewVector makes a vector of directions by 0-based block; the slices are kept, not copied. A *VectorError says what is wrong with one of them.
