@@ -22,6 +22,7 @@ type Shape struct {
 	Widths  map[Site]int    // every site the model has, with its width
 	Missing map[Site]string // sites it lacks, with the reason
 	Routers map[int]*Router // of the blocks that have experts
+	Turn    func() []int32  // the tokens that the model's template puts between what a user says and the answer; nil, or none, without a template
 }
 
 // Resolve counts a negative layer from the last block and returns a *SiteError where the model lacks the site.

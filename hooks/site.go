@@ -15,6 +15,7 @@ type Point string
 const (
 	Embeddings    Point = "embeddings"     // input of block 0, after any embedding scale
 	ResidPre      Point = "resid_pre"      // input of block i
+	AttnIn        Point = "attn_in"        // normed input of attention
 	AttnZ         Point = "attn_z"         // concatenated heads, the input of o_proj
 	AttnOut       Point = "attn_out"       // output of the attention module (o_proj)
 	AttnPost      Point = "attn_post"      // what attention adds to the residual
@@ -45,6 +46,7 @@ func spellings() []spelling {
 	return []spelling{
 		{Embeddings, "hook_embed"},
 		{ResidPre, "blocks.%s.hook_resid_pre"},
+		{AttnIn, "blocks.%s.attn.hook_in"},
 		{AttnZ, "blocks.%s.attn.hook_z"},
 		{AttnOut, "blocks.%s.attn.hook_out"},
 		{AttnPost, "blocks.%s.hook_attn_out"},
@@ -64,7 +66,7 @@ func spellings() []spelling {
 
 // Points returns every point in the order of the forward pass.
 func Points() []Point {
-	out := make([]Point, 0, 16)
+	out := make([]Point, 0, 17)
 	for _, s := range spellings() {
 		out = append(out, s.point)
 	}

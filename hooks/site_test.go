@@ -70,8 +70,8 @@ func TestParseSiteRefuses(t *testing.T) {
 
 func TestPointsInForwardOrder(t *testing.T) {
 	points := Points()
-	if len(points) != 16 {
-		t.Fatalf("len(Points()) = %d, want 16", len(points))
+	if len(points) != 17 {
+		t.Fatalf("len(Points()) = %d, want 17", len(points))
 	}
 	for i := 1; i < len(points); i++ {
 		a, b := at(points[i-1]), at(points[i])

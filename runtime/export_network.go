@@ -175,6 +175,9 @@ func describeExport(sh *hooks.Shape, x *export.Model) {
 	for p, width := range x.Sites() {
 		sh.Widths[site(p.Point, p.Layer)] = width
 	}
+	for i := range sh.Layers {
+		sh.Missing[hooks.At(hooks.AttnIn, i)] = "what attention reads is not looked for in exports"
+	}
 	for p, reason := range x.Missing {
 		sh.Missing[site(p.Point, p.Layer)] = reason
 	}

@@ -4,6 +4,7 @@ package runtime
 
 import (
 	"path/filepath"
+	"sync"
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models"
@@ -16,6 +17,7 @@ func Describe(f *models.Model) (hooks.Shape, error) {
 	sh := hooks.Shape{
 		Model: f.Name, Family: f.Family, Layers: f.Layers, Width: f.Width, Heads: f.Heads, Vocab: f.Vocab, Context: f.Context,
 		Widths: map[hooks.Site]int{}, Missing: map[hooks.Site]string{}, Routers: map[int]*hooks.Router{},
+		Turn: sync.OnceValue(func() []int32 { return turn(f) }),
 	}
 	if sh.Model == "" {
 		sh.Model = filepath.Base(f.Path)

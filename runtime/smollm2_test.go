@@ -158,13 +158,20 @@ type effects struct {
 		Layers    []int
 		Strength  float32
 		LogitDiff []float64   `json:"logit_diff"`
+		KL        []float64   `json:"kl_from_base"`
 		TopIDs    [][]int32   `json:"top5_ids"`
 		TopLogits [][]float32 `json:"top5_logits"`
 	}
 }
 
 func TestRecordedSteeringEffects(t *testing.T) {
-	const base = "fixtures-dictionaries/concepts/happy-vs-sad"
+	m := open(t, fixture.SmolLM2(t), Config{Quant: Float32})
+	for _, name := range []string{"happy-vs-sad", "sentiment-sst", "refusal-xstest"} {
+		t.Run(name, func(t *testing.T) { compareEffects(t, m, "fixtures-dictionaries/concepts/"+name) })
+	}
+}
+
+func compareEffects(t *testing.T, m *Model, base string) {
 	data, err := os.ReadFile(fixture.Path(t, base+".json"))
 	if err != nil {
 		t.Fatal(err)
@@ -175,8 +182,11 @@ func TestRecordedSteeringEffects(t *testing.T) {
 	}
 	e := file.Effects
 	vectors := openReference(t, fixture.Path(t, base+".vectors.safetensors"))
-	m := open(t, fixture.SmolLM2(t), Config{Quant: Float32})
 	s := newSession(t, m)
+	var plain [][]float32
+	for _, ids := range e.PromptIDs {
+		plain = append(plain, slices.Clone(next(t, s, ids)))
+	}
 	for _, run := range e.Runs {
 		var p hooks.Plan
 		for _, l := range run.Layers {
@@ -191,9 +201,12 @@ func TestRecordedSteeringEffects(t *testing.T) {
 		}
 		for i, ids := range e.PromptIDs {
 			logits := next(t, s, ids)
-			// 5e-3 absolute is the fixtures' tolerance for logits of a float32 run.
+			// 5e-3 absolute is the fixtures' tolerance for logits of a float32 run; a divergence of up to 3.6 nats moves by less.
 			if d := mean(logits, e.Positive) - mean(logits, e.Negative) - run.LogitDiff[i]; !(math.Abs(d) <= 5e-3) {
 				t.Errorf("%s %v at %g, prompt %d: logit difference is %.4f off", run.Method, run.Layers, run.Strength, i, d)
+			}
+			if d := divergence(plain[i], logits) - run.KL[i]; !(math.Abs(d) <= 5e-3) {
+				t.Errorf("%s %v at %g, prompt %d: KL is %.4f off", run.Method, run.Layers, run.Strength, i, d)
 			}
 			for k, id := range run.TopIDs[i] {
 				if d := logits[id] - run.TopLogits[i][k]; !(math.Abs(float64(d)) <= 5e-3) {

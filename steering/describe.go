@@ -4,6 +4,8 @@ package steering
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
@@ -21,6 +23,7 @@ type Description struct {
 	Alpha      float32                `json:"alpha"`                 // strength where a spec gives none
 	Declared   int                    `json:"layer_count,omitempty"` // as the file declares it
 	Directions []DirectionDescription `json:"directions"`
+	Notes      map[string]string      `json:"notes,omitempty"` // where the directions come from
 	Warnings   []string               `json:"warnings,omitempty"`
 }
 
@@ -36,7 +39,7 @@ type DirectionDescription struct {
 func (v *Vector) Describe() Description {
 	d := Description{
 		Name: v.Name, File: v.File, Mode: v.mode(), Hint: v.Hint, BaseModel: v.BaseModel, Method: v.Method,
-		Width: v.width, Alpha: v.Alpha, Declared: v.Declared, Warnings: v.Warnings,
+		Width: v.width, Alpha: v.Alpha, Declared: v.Declared, Notes: v.Notes, Warnings: v.Warnings,
 	}
 	if v.blockless != nil {
 		d.Directions = append(d.Directions, DirectionDescription{Tensor: v.Family, Norm: norm(v.blockless)})
@@ -84,6 +87,9 @@ func (d Description) String() string {
 			fmt.Fprintf(&b, "  cosine to the block before %.3f", *item.Cosine)
 		}
 		b.WriteByte('\n')
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.Notes)) {
+		fmt.Fprintf(&b, "%s: %s\n", key, d.Notes[key])
 	}
 	for _, w := range d.Warnings {
 		b.WriteString("warning: " + w + "\n")

@@ -34,6 +34,19 @@ func Rotate(site hooks.Site, v, w []float32, degrees float32) *Steering {
 	return direct(Spec{Kind: KindRotate, Strength: &degrees}, site, v, w)
 }
 
+// RotatePositive is Rotate for the rows alone whose component along v is positive (angular steering's adaptive mode).
+func RotatePositive(site hooks.Site, v, w []float32, degrees float32) *Steering {
+	return direct(Spec{Kind: KindRotatePositive, Strength: &degrees}, site, v, w)
+}
+
+// Ablate returns a hook that removes the component along v wherever the residual is written: from the input of every block, and from what attention and the MLP
+// put out (arXiv 2406.11717).
+func Ablate(v []float32) *Steering {
+	s := direct(Spec{Kind: KindAblate}, hooks.Site{}, v)
+	s.spec.Sites = ""
+	return s
+}
+
 func direct(spec Spec, site hooks.Site, directions ...[]float32) *Steering {
 	spec.Sites = site.String()
 	op, _ := spec.Kind.op()

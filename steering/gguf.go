@@ -99,6 +99,11 @@ func (v *Vector) readOrigin(meta keys) error {
 			return err
 		}
 	}
+	for _, key := range meta.file.Keys() {
+		if text, err := meta.file.String(key); err == nil {
+			v.remember(key, text)
+		}
+	}
 	if count, ok := meta.file.Value("controlvector.layer_count"); ok && count.Kind == gguf.Int32 {
 		v.warn("layer_count is a signed number, as llama.cpp's cvector-generator writes it: that tool calls the output of block N-1 direction.N, " +
 			"so each direction acts one block behind the one it was measured at, here as in llama.cpp")

@@ -34,6 +34,8 @@ func Open(s *Spec) (Hook, error) {
 	switch s.Kind {
 	case KindSAE, KindITDA:
 		return loadFeatures(s)
+	case KindActAdd:
+		return loadActAdd(s)
 	case KindRules:
 		return loadRules(s)
 	case KindExperts:

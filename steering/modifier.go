@@ -15,22 +15,31 @@ func (p *parser) modifiers(s *Spec) error {
 	if p.end == p.start || p.text[p.end-1] != ']' || p.quoted[p.end-1] {
 		return nil
 	}
-	open := p.mark('[')
+	open := p.opening()
 	if open < 0 {
 		return p.fault(p.end-1, p.end, "a [ before it, or the file name in quotes")
 	}
 	seen := map[string]bool{}
-	at := open + 1
-	for part := range strings.SplitSeq(p.text[open+1:p.end-1], ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+	for _, part := range p.split(open+1, p.end-1) {
+		text := p.text[part[0]:part[1]]
+		name, value, hasValue := strings.Cut(strings.TrimSpace(text), "=")
+		isWhen := strings.HasPrefix(name, whenWord)
+		if isWhen {
+			name = whenWord
+		}
 		if seen[name] {
-			return p.fault(at, at+len(part), "each modifier once")
+			return p.fault(part[0], part[1], "each modifier once")
 		}
 		seen[name] = true
-		if !modify(s, name, value, strings.Contains(part, "=")) {
-			return p.fault(at, max(at+len(part), at+1), "prefill, decode, special, ordinary, pos=3, pos=3-7 or pos=3-")
+		if isWhen && s.directed() {
+			if err := p.when(s, part[0], part[1]); err != nil {
+				return err
+			}
+			continue
 		}
-		at += len(part) + 1
+		if !modify(s, name, value, hasValue) {
+			return p.fault(part[0], max(part[1], part[0]+1), "prefill, decode, special, ordinary, pos=3, pos=3-7, pos=3-, answer or when FILE above NUMBER")
+		}
 	}
 	if s.Where.Phases == hooks.Prefill|hooks.Decode {
 		s.Where.Phases = 0
@@ -40,6 +49,34 @@ func (p *parser) modifiers(s *Spec) error {
 		return p.fault(last, open+1, "all modifiers in one pair of brackets (a file name with brackets stands in quotes)")
 	}
 	return nil
+}
+
+// opening returns the bracket that the last one closes. A path within [when ...] may have slashes, before which mark looks for nothing.
+func (p *parser) opening() int {
+	if open := p.mark('['); open >= 0 {
+		return open
+	}
+	for i := p.end - 1; i >= p.start; i-- {
+		if p.text[i] == '[' && !p.quoted[i] {
+			if strings.Contains(p.text[i:p.end], whenWord) {
+				return i
+			}
+			return -1
+		}
+	}
+	return -1
+}
+
+// split cuts text[at:to] at the commas outside quotes.
+func (p *parser) split(at, to int) (parts [][2]int) {
+	from := at
+	for i := at; i < to; i++ {
+		if p.text[i] == ',' && !p.quoted[i] {
+			parts = append(parts, [2]int{from, i})
+			from = i + 1
+		}
+	}
+	return append(parts, [2]int{from, to})
 }
 
 func modify(s *Spec, name, value string, hasValue bool) bool {
@@ -65,12 +102,22 @@ func modify(s *Spec, name, value string, hasValue bool) bool {
 		w.Special = true
 	case name == "ordinary":
 		w.Ordinary = true
-	case name == "massive" && s.dictionary():
+	case name == "massive" && (s.dictionary() || s.directed()):
 		s.Massive = true
+	case name == "answer" && s.directed():
+		s.Answer = true
+	case s.Kind == KindActAdd && (name == string(AlignMiddle) || name == string(AlignBack)):
+		s.Align = Align(name)
 	default:
 		return false
 	}
 	return true
+}
+
+// directed tells whether the kind acts with directions.
+func (s *Spec) directed() bool {
+	_, ok := s.Kind.op()
+	return ok
 }
 
 func (s *Spec) dictionary() bool { return s.Kind == KindSAE || s.Kind == KindITDA }

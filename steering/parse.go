@@ -156,17 +156,20 @@ func (p *parser) mask(s *Spec) error {
 
 // value reads what follows = in clamp and rotate; in the other kinds = is part of a name.
 func (p *parser) value(s *Spec) error {
-	if s.Kind != KindClamp && s.Kind != KindRotate {
+	if s.Kind != KindClamp && !s.rotates() {
 		return nil
 	}
-	want := map[Kind]string{KindClamp: "=LO..HI", KindRotate: "=DEGREES"}[s.Kind]
+	want := "=DEGREES"
+	if s.Kind == KindClamp {
+		want = "=LO..HI"
+	}
 	at := p.mark('=')
 	if at < 0 {
 		return p.fault(p.end, p.end, want+" behind the file")
 	}
 	end := p.end
 	p.end = at
-	if s.Kind == KindRotate {
+	if s.rotates() {
 		degrees, err := p.float(at+1, end, "a number of degrees")
 		s.Strength = &degrees
 		return err
@@ -190,7 +193,7 @@ func (p *parser) value(s *Spec) error {
 
 func (p *parser) strength(s *Spec) error {
 	at := p.mark('*')
-	if at < 0 || s.Kind == KindRotate {
+	if at < 0 || s.rotates() {
 		return nil
 	}
 	c, err := p.float(at+1, p.end, "a number after * (a file name with * stands in quotes)")
@@ -206,12 +209,12 @@ func (p *parser) float(at, to int, want string) (float32, error) {
 	return float32(f), nil
 }
 
-// sources reads what is left: one file, or two with a comma between them.
+// sources reads what is left: one file, or for a plane two with a comma between them where no .npy file has both.
 func (p *parser) sources(s *Spec) error {
 	if s.Kind == KindExperts && s.Text != "" {
 		return nil
 	}
-	if s.Kind != KindRotate {
+	if !s.rotates() {
 		return p.source(s)
 	}
 	commas := 0
@@ -221,8 +224,11 @@ func (p *parser) sources(s *Spec) error {
 			commas, comma = commas+1, i
 		}
 	}
+	if commas == 0 && strings.HasSuffix(strings.Trim(p.text[p.start:p.end], ` "`), ".npy") {
+		return p.source(s)
+	}
 	if commas != 1 {
-		const want = "two files with one comma between them (found %d; a file name with a comma stands in quotes)"
+		const want = "two files with one comma between them, or one .npy file of planes (found %d; a file name with a comma stands in quotes)"
 		return p.fault(p.start, p.end, fmt.Sprintf(want, commas))
 	}
 	end := p.end

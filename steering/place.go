@@ -35,13 +35,24 @@ func (e *PlaceError) Error() string {
 // Sites returns where the steering acts on a model of this shape, in forward order, with the same errors as Bind but for widths.
 // A site that is named or lies in a range must have a direction; of a pattern with * those that have none are left out.
 func (s *Steering) Sites(sh *hooks.Shape) ([]Place, error) {
+	own := *s
+	own.vectors = nil
 	for _, v := range s.vectors {
 		if err := v.checkModel(sh); err != nil {
 			return nil, err
 		}
+		v, err := v.counted(sh)
+		if err != nil {
+			return nil, err
+		}
+		own.vectors = append(own.vectors, v)
 	}
+	s = &own
 	places := map[hooks.Site]Place{}
 	var err error
+	if s.spec.Kind == KindAblate && s.spec.Sites == "" {
+		own.spec.Sites = ablationSites(sh)
+	}
 	if s.spec.Sites == "" {
 		err = s.ownBlocks(sh, places)
 	} else {
@@ -78,6 +89,10 @@ func (s *Steering) ownBlocks(sh *hooks.Shape, places map[hooks.Site]Place) error
 			return missing.lacks(site.String())
 		}
 		places[site] = p
+		if v.attnIn[layer] && sh.Widths[hooks.At(hooks.AttnIn, layer)] > 0 {
+			p.Site = hooks.At(hooks.AttnIn, layer)
+			places[p.Site] = p
+		}
 	}
 	return nil
 }

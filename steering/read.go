@@ -8,21 +8,30 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
 )
 
-// ReadVector reads the directions of a control-vector GGUF or a safetensors file; which of the two it is, its first bytes say.
+// ReadVector reads the directions of a control-vector GGUF, a safetensors file, the JSON of activation-steering (.svec), or a file of NumPy or PyTorch
+// (RepE, angular steering, steering-vectors, CAA, refusal_direction), of which nothing is executed; which of them it is, its first bytes say.
 // What the formats' readers refuse is passed on, what a vector may not be is a *VectorError.
 func ReadVector(src Source) (*Vector, error) {
-	isGGUF, err := startsWith(src.Path, "GGUF")
+	v := newVector(vectorName(src), src.Path)
+	read := v.readSafetensors
+	head, err := start(src.Path)
 	if err != nil {
 		return nil, fmt.Errorf("steering: read vector: %w", err)
 	}
-	v := newVector(vectorName(src), src.Path)
-	read := v.readSafetensors
-	if isGGUF {
+	switch {
+	case strings.HasPrefix(head, "GGUF"):
 		read = v.readGGUF
+	case strings.HasPrefix(head, "PK\x03\x04"):
+		read = v.readTorch
+	case strings.HasPrefix(head, "\x93NUMPY"):
+		read = v.readNumPy
+	case strings.HasPrefix(head, "{") && !strings.Contains(head, "\x00"): // a safetensors file begins with eight bytes of a small number
+		read = v.readSVec
 	}
 	if err := read(src.Family); err != nil {
 		return nil, err
@@ -47,17 +56,19 @@ func (v *Vector) warnLengths() {
 	}
 }
 
-func startsWith(path, magic string) (is bool, err error) {
+// start returns the first eight bytes of a file, fewer where it has no more.
+func start(path string) (head string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(f, head); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return false, err
+	b := make([]byte, 8)
+	n, err := io.ReadFull(f, b)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
 	}
-	return string(head) == magic, nil
+	return string(b[:n]), err
 }
 
 // take adds the chosen tensors; read returns a tensor's values in new memory, or refuses it.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models/safetensors"
@@ -21,6 +22,7 @@ const (
 	noteHint   = "model_hint" // architecture
 	noteMethod = "method"
 	noteBase   = "base_model"
+	noteOwn    = "trimtab." // before each of Vector.Notes, in GGUF too
 )
 
 // readSafetensors reads one family of 1-D tensors, FAMILY.N or layerN.FAMILY with N counting blocks from 0, or one tensor of any name.
@@ -68,8 +70,18 @@ func (v *Vector) readNote(note map[string]string) error {
 		v.Alpha = float32(alpha)
 	}
 	v.Method, v.BaseModel = note[noteMethod], note[noteBase]
+	for key, value := range note {
+		v.remember(key, value)
+	}
 	v.setHint(note[noteHint])
 	return nil
+}
+
+// remember keeps what a key says of the directions' origin, where it is one of those that Save writes.
+func (v *Vector) remember(key, value string) {
+	if name, own := strings.CutPrefix(key, noteOwn); own && name != "" {
+		v.Notes[name] = value
+	}
 }
 
 // saveSafetensors writes the directions under the names their family has, which readSafetensors reads back to an equal vector.
@@ -86,6 +98,9 @@ func (v *Vector) saveSafetensors(path string) error {
 		if value != "" {
 			note[key] = value
 		}
+	}
+	for key, value := range v.Notes {
+		note[noteOwn+key] = value
 	}
 	return safetensors.Write(path, tensors, note)
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/trimtab/trimtab/hooks"
@@ -60,6 +62,9 @@ func (v *Vector) metadata(tensors []gguf.Tensor) []gguf.Pair {
 	}
 	if v.BaseModel != "" {
 		out = append(out, gguf.Pair{Key: "general.base_model.count", Value: uint32(1)}, gguf.Pair{Key: "general.base_model.0.name", Value: v.BaseModel})
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Notes)) {
+		out = append(out, gguf.Pair{Key: noteOwn + key, Value: v.Notes[key]})
 	}
 	if v.Op == hooks.Add && v.Point == hooks.ResidPost && v.Alpha == 1 {
 		return out

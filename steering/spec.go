@@ -21,6 +21,9 @@ const (
 	KindProjectPositive Kind = "project+" // hooks.ProjectPositive
 	KindClamp           Kind = "clamp"    // hooks.Clamp
 	KindRotate          Kind = "rotate"   // hooks.Rotate
+	KindRotatePositive  Kind = "rotate+"  // hooks.Rotate, only where the component along the first direction is positive
+	KindAblate          Kind = "ablate"   // hooks.Project of one direction wherever the residual is written
+	KindActAdd          Kind = "actadd"   // activations of a prompt, added position by position to the front of another
 	KindSAE             Kind = "sae"      // features of a sparse autoencoder or transcoder, read and set
 	KindITDA            Kind = "itda"     // the same with atoms of an ITDA dictionary
 	KindRules           Kind = "rules"    // an ActivationReasoning program
@@ -29,11 +32,17 @@ const (
 
 // Kinds returns every kind that Parse knows, in the order in which the grammar lists them.
 func Kinds() []Kind {
-	return []Kind{KindVector, KindNorm, KindProject, KindProjectPositive, KindClamp, KindRotate, KindSAE, KindITDA, KindRules, KindExperts}
+	return []Kind{KindVector, KindNorm, KindProject, KindProjectPositive, KindClamp, KindRotate, KindRotatePositive, KindAblate, KindActAdd, KindSAE, KindITDA, KindRules, KindExperts}
 }
 
-// op returns the operation a kind stands for; the names of both are the same.
+// op returns the operation a kind stands for; the names of both are mostly the same.
 func (k Kind) op() (hooks.Op, bool) {
+	switch k {
+	case KindRotatePositive:
+		return hooks.Rotate, true
+	case KindAblate:
+		return hooks.Project, true
+	}
 	for op := hooks.Add; op <= hooks.Rotate; op++ {
 		if op.String() == string(k) {
 			return op, true
@@ -66,6 +75,9 @@ type Spec struct {
 	Low, High float32     // bounds of clamp
 	Sites     string      // list for hooks.Shape.Select; empty: each direction's own block
 	Where     hooks.Where // rows
+	When      When        // what a prompt must be like; the zero value is any
+	Answer    bool        // only positions behind the last end of an instruction, as CAA steers
+	Align     Align       // of actadd
 	K         int         // of sae and itda: features that a top-k keeps, or rounds of a pursuit; 0 is the file's own
 	Scale     float64     // of sae: the constant of expected_average_only_in, which its files lack; 0 is unknown
 	Massive   bool        // of sae and itda: positions with massive activations too, which are left out otherwise: position 0, and tokens more than four times as long as the median
@@ -85,7 +97,7 @@ func (s *Spec) String() string {
 		b.WriteString(s.Text)
 	}
 	switch {
-	case s.Strength != nil && s.Kind == KindRotate:
+	case s.Strength != nil && s.rotates():
 		b.WriteString("=" + number(*s.Strength))
 	case s.Strength != nil:
 		b.WriteString("*" + number(*s.Strength))
@@ -102,6 +114,8 @@ func (s *Spec) String() string {
 	return b.String() + s.modifiers()
 }
 
+func (s *Spec) rotates() bool { return s.Kind == KindRotate || s.Kind == KindRotatePositive }
+
 // modifiers writes what stands in brackets.
 func (s *Spec) modifiers() string {
 	list := strings.Trim(s.Where.String(), "[]")
@@ -113,6 +127,9 @@ func (s *Spec) modifiers() string {
 			list += text
 		}
 	}
+	add(s.Answer, "answer")
+	add(s.Align != AlignFront, string(s.Align))
+	add(len(s.When.Terms) > 0, s.When.String())
 	add(s.K != 0, fmt.Sprintf("k=%d", s.K))
 	add(s.Scale != 0, "scale="+strconv.FormatFloat(s.Scale, 'g', -1, 64))
 	add(s.Massive, "massive")

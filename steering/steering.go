@@ -18,6 +18,7 @@ type Steering struct {
 	name     string
 	op       hooks.Op
 	vectors  []*Vector // one, for Rotate two
+	whens    []*Vector // of the conditions
 	knob     *hooks.Knob
 	warnings []string
 }
@@ -25,7 +26,12 @@ type Steering struct {
 // loadDirections reads the vectors of a spec of directions.
 func loadDirections(spec *Spec) (Hook, error) {
 	vectors := make([]*Vector, 0, 2)
-	for _, src := range spec.Sources {
+	sources := spec.Sources
+	if spec.rotates() && len(sources) == 1 { // a file of a plane
+		path := sources[0].Path
+		sources = []Source{{path, firstDirection}, {path, secondDirection}}
+	}
+	for _, src := range sources {
 		v, err := ReadVector(src)
 		if err != nil {
 			return nil, err
@@ -53,6 +59,12 @@ func New(spec Spec, vectors ...*Vector) (*Steering, error) {
 	}
 	s := &Steering{spec: spec, op: op, vectors: vectors}
 	if err := s.followFile(); err != nil {
+		return nil, err
+	}
+	if v := vectors[0]; spec.Kind == KindAblate && v.Single() == nil {
+		return nil, &VectorError{File: v.File, Want: "one direction to remove everywhere, chosen as FILE:TENSOR such as " + v.Tensor(v.Layers()[0]), Got: fmt.Sprintf("%d", len(v.Layers()))}
+	}
+	if err := s.readConditions(); err != nil {
 		return nil, err
 	}
 	s.knob = hooks.NewKnob(s.startStrength())
@@ -108,7 +120,7 @@ func shortName(vectors []*Vector) string {
 // vectorName is what a source is called for short: the file's name without folder and extension, and the family.
 func vectorName(src Source) string {
 	name := filepath.Base(src.Path)
-	for _, ext := range []string{".gguf", ".safetensors"} {
+	for _, ext := range []string{".gguf", ".safetensors", ".svec", ".npy", ".pt"} {
 		name = strings.TrimSuffix(name, ext)
 	}
 	if src.Family != "" {
@@ -151,6 +163,9 @@ func (s *Steering) Bind(sh *hooks.Shape) (hooks.Plan, error) {
 			return hooks.Plan{}, fmt.Errorf("steering: %w", err)
 		}
 		plan.Edits = append(plan.Edits, edit)
+	}
+	if s.gated() {
+		return s.gate(sh, plan.Edits)
 	}
 	return plan, nil
 }

@@ -13,21 +13,24 @@ import (
 
 // Vector is a set of directions of one width, one a block, and where they come from. It is read only once it is attached.
 type Vector struct {
-	Name         string      // short, made from the file's name and the family
-	File         string      // empty where the vector was made in memory
-	Family       string      // what the tensors are called: direction in direction.14
-	Hint         string      // architecture the directions were measured on; empty where the file does not say, and then only widths are checked
-	Op           hooks.Op    // Add, or Project where the file says so (glp.mode)
-	Point        hooks.Point // where a direction acts when no sites are asked for
-	Alpha        float32     // strength the file itself recommends (glp.alpha_default), 1 where it does not
-	BaseModel    string      // the model the file pins itself to; empty where it does not say
-	Method       string      // how the directions were found; empty where the file does not say
-	Declared     int         // layer_count of the file; 0 where it has none
-	Warnings     []string    // what the reader accepted but a user should know
+	Name         string            // short, made from the file's name and the family
+	File         string            // empty where the vector was made in memory
+	Family       string            // what the tensors are called: direction in direction.14
+	Hint         string            // architecture the directions were measured on; empty where the file does not say, and then only widths are checked
+	Op           hooks.Op          // Add, or Project where the file says so (glp.mode)
+	Point        hooks.Point       // where a direction acts when no sites are asked for
+	Alpha        float32           // strength the file itself recommends (glp.alpha_default), 1 where it does not
+	BaseModel    string            // the model the file pins itself to; empty where it does not say
+	Method       string            // how the directions were found; empty where the file does not say
+	Declared     int               // layer_count of the file; 0 where it has none
+	Notes        map[string]string // where the directions come from, in words; a file has them under keys that begin with trimtab.
+	Warnings     []string          // what the reader accepted but a user should know
 	width        int
 	blocks       map[int][]float32
-	blockless    []float32 // the one direction of a tensor without a layer
-	tensorFormat string    // fmt verb form of a tensor's name, such as direction.%d
+	attnIn       map[int]bool // blocks whose direction acts at attn_in too when no sites are asked for
+	fromEnd      bool         // some layers are below 0 and count from the last block of a model
+	blockless    []float32    // the one direction of a tensor without a layer
+	tensorFormat string       // fmt verb form of a tensor's name, such as direction.%d
 }
 
 // NewVector makes a vector of directions by 0-based block; the slices are kept, not copied. A *VectorError says what is wrong with one of them.
@@ -47,7 +50,7 @@ func NewVector(name string, blocks map[int][]float32) (*Vector, error) {
 func newVector(name, file string) *Vector {
 	return &Vector{
 		Name: name, File: file, Family: "direction", Point: hooks.ResidPost, Alpha: 1,
-		blocks: map[int][]float32{}, tensorFormat: "direction.%d",
+		blocks: map[int][]float32{}, tensorFormat: "direction.%d", Notes: map[string]string{},
 	}
 }
 

@@ -14,6 +14,7 @@ func (b *builder) attention(i int, x string) string {
 	if b.err != nil {
 		return x
 	}
+	x = b.site("attn_in", i, x, d.Width, AllRows)
 	z := b.attend(i, b.project(i, x))
 	width := d.Heads * d.ValueDim()
 	z = b.site("attn_z", i, z, width, AllRows)

@@ -94,6 +94,20 @@ func (f *File) Array(name string) (Array, error) {
 	return a, nil
 }
 
+// Objects returns the pickle that an array of Python objects is, BORROWED until Close; what is in it is for models/pickle to read. ok is false for other arrays.
+func (f *File) Objects(name string) (data []byte, ok bool, err error) {
+	all, err := f.bytes(name)
+	if err != nil {
+		return nil, false, err
+	}
+	text, data, bad := split(all)
+	if bad != nil {
+		return nil, false, &FormatError{f.path, fmt.Sprintf("array %.80q", name), bad.want, bad.found}
+	}
+	m := headerPattern.FindStringSubmatch(text)
+	return data, m != nil && strings.Trim(m[1], "'<|>=") == "O", nil
+}
+
 func (f *File) bytes(name string) ([]byte, error) {
 	if f.single != nil {
 		if name != "" {

@@ -26,6 +26,19 @@ func find(module, name string) (*global, bool) {
 		return &global{name: full, call: size}, true
 	case "torch.device":
 		return &global{name: full, call: device}, true
+	case "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct":
+		return &global{name: full, call: reconstruct}, true
+	case "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar":
+		return &global{name: full, call: scalar}, true
+	case "numpy.ndarray":
+		return &global{name: full}, true
+	case "numpy.dtype":
+		return &global{name: full, call: newType}, true
+	case "_codecs.encode":
+		return &global{name: full, call: encode}, true
+	case "steering_vectors.steering_vector.SteeringVector",
+		"repe.rep_readers.PCARepReader", "repe.rep_readers.ClusterMeanRepReader", "repe.rep_readers.RandomRepReader":
+		return &global{name: full, record: true}, true
 	case "torch.storage.UntypedStorage":
 		return &global{name: full, elem: elem{"uint8", 1}}, true
 	}

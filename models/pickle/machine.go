@@ -37,6 +37,8 @@ const (
 	opBinFloat     = 'G'
 	opUnicode      = 'X'
 	opShortUnicode = 0x8c
+	opBytes        = 'B'
+	opShortBytes   = 'C'
 	opEmptyList    = ']'
 	opAppend       = 'a'
 	opAppends      = 'e'
@@ -52,6 +54,7 @@ const (
 	opStackGlobal  = 0x93
 	opReduce       = 'R'
 	opBuild        = 'b'
+	opNewObject    = 0x81
 	opPersistent   = 'Q'
 	opPut          = 'q'
 	opLongPut      = 'r'
@@ -95,6 +98,8 @@ func (m *machine) result() (Value, error) {
 		return nil, m.fail("data", "the name %s", v.name)
 	case storage:
 		return nil, m.fail("tensors", "a bare storage")
+	case *dtype:
+		return nil, m.fail("data", "the type %q", v.kind)
 	default:
 		return v, nil
 	}
@@ -105,7 +110,7 @@ func (m *machine) step(op byte) error {
 	switch op {
 	case opProto, opFrame:
 		return m.header(op)
-	case opNone, opTrue, opFalse, opBinInt, opBinInt1, opBinInt2, opLong1, opBinFloat, opUnicode, opShortUnicode:
+	case opNone, opTrue, opFalse, opBinInt, opBinInt1, opBinInt2, opLong1, opBinFloat, opUnicode, opShortUnicode, opBytes, opShortBytes:
 		return m.constant(op)
 	case opMark, opPop, opPopMark:
 		return m.unwind(op)
@@ -113,7 +118,7 @@ func (m *machine) step(op byte) error {
 		return m.container(op)
 	case opPut, opLongPut, opMemoize, opGet, opLongGet:
 		return m.remember(op)
-	case opGlobal, opStackGlobal, opReduce, opBuild, opPersistent:
+	case opGlobal, opStackGlobal, opReduce, opBuild, opNewObject, opPersistent:
 		return m.object(op)
 	}
 	return m.fail("an opcode that builds plain data", "opcode %#x (%q)", op, rune(op))
@@ -137,7 +142,7 @@ func (m *machine) constant(op byte) error {
 		return m.push(nil)
 	case opTrue, opFalse:
 		return m.push(op == opTrue)
-	case opUnicode, opShortUnicode:
+	case opUnicode, opShortUnicode, opBytes, opShortBytes:
 		return m.text32(op)
 	case opLong1:
 		return m.long()
@@ -158,10 +163,10 @@ func (m *machine) constant(op byte) error {
 	return m.push(math.Float64frombits(binary.BigEndian.Uint64(b)))
 }
 
-// text32 reads a string behind its length.
+// text32 reads a string or bytes behind their length.
 func (m *machine) text32(op byte) error {
 	width := 4
-	if op == opShortUnicode {
+	if op == opShortUnicode || op == opShortBytes {
 		width = 1
 	}
 	b, err := m.take(width)
@@ -175,6 +180,9 @@ func (m *machine) text32(op byte) error {
 	s, err := m.take(n)
 	if err != nil {
 		return err
+	}
+	if op == opBytes || op == opShortBytes {
+		return m.push(s)
 	}
 	return m.push(string(s))
 }

@@ -18,6 +18,8 @@ func (m *machine) object(op byte) error {
 		return m.reduce()
 	case opBuild:
 		return m.build()
+	case opNewObject:
+		return m.newObject()
 	}
 	id, err := m.pop()
 	if err != nil {
@@ -90,16 +92,54 @@ func describe(v Value) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// build drops the attributes of an OrderedDict or a tensor: torch keeps version numbers of modules there.
-func (m *machine) build() error {
-	if _, err := m.pop(); err != nil {
+// newObject is an object of a class whose attributes BUILD will bring.
+func (m *machine) newObject() error {
+	pair, err := m.items(false, 2)
+	if err != nil {
 		return err
 	}
-	switch m.top().(type) {
-	case *Dict, Tensor:
+	g, ok := pair[0].(*global)
+	args, none := pair[1].(Tuple)
+	if !ok || !none || !g.record || len(args) != 0 {
+		return m.fail("an object of a class that holds data alone", "one of %s", describe(pair[0]))
+	}
+	return m.push(&Dict{Class: g.name})
+}
+
+// build fills in arrays and objects, and drops the attributes of an OrderedDict or a tensor: torch keeps version numbers of modules there.
+func (m *machine) build() error {
+	state, err := m.pop()
+	if err != nil {
+		return err
+	}
+	switch v := m.top().(type) {
+	case *Array:
+		return m.fill(v, state)
+	case *dtype:
+		return m.order(v, state)
+	case *Dict:
+		return m.attributes(v, state)
+	case Tensor:
 		return nil
 	}
 	return m.fail("attributes of a dictionary or a tensor", "those of %s", describe(m.top()))
+}
+
+func (m *machine) attributes(d *Dict, state Value) error {
+	if d.Class == "" {
+		return nil
+	}
+	from, ok := state.(*Dict)
+	if !ok {
+		return m.fail("attributes of a "+d.Class, "%s", describe(state))
+	}
+	if err := m.spend(len(from.Keys)); err != nil {
+		return err
+	}
+	for i, key := range from.Keys {
+		d.set(key, from.Values[i])
+	}
+	return nil
 }
 
 // persistent finds what torch calls a persistent id: ("storage", class, key, location, number of elements).

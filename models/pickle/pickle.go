@@ -123,6 +123,19 @@ func (f *File) readPickle(name string) error {
 	return err
 }
 
+// Decode reads a pickle that has everything in itself, such as the one in a NumPy file of Python objects, by the same rules as [Open]; path is for errors.
+// What it returns is BORROWED from data.
+func Decode(path string, data []byte) (Value, error) {
+	m := machine{text: data, memo: map[uint32]Value{}}
+	m.storage = func(string) ([]byte, error) { return nil, m.fail("values in the pickle itself", "a storage beside it") }
+	v, err := m.run()
+	var e *Error
+	if errors.As(err, &e) {
+		e.Path = path
+	}
+	return v, err
+}
+
 // find returns the bytes of a storage, once read for all tensors that share it.
 func (f *File) find(key string) ([]byte, error) {
 	if data, ok := f.storage[key]; ok {

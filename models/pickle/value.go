@@ -2,7 +2,7 @@
 
 package pickle
 
-// Value is one of nil, bool, int64, float64, string, [Tuple], *[List], *[Dict] and [Tensor]. Where a checkpoint holds an
+// Value is one of nil, bool, int64, float64, string, []byte (BORROWED from the file), [Tuple], *[List], *[Dict], [Tensor] and *[Array]. Where a checkpoint holds an
 // element type such as torch.float32 as a value, that is of a type of this package that nothing can be done with.
 type Value any
 
@@ -12,8 +12,9 @@ type Tuple []Value
 // List is a Python list.
 type List struct{ Items []Value }
 
-// Dict is a Python dictionary or an OrderedDict, in the order of its keys' first appearance.
+// Dict is a Python dictionary or an OrderedDict, in the order of its keys' first appearance; or the attributes of an object of a class that holds data alone.
 type Dict struct {
+	Class  string  // the object's class with its module; "" for a dictionary
 	Keys   []Value // string, int64, bool, float64 or nil
 	Values []Value
 
@@ -51,9 +52,10 @@ func (d *Dict) set(key, value Value) (ok bool) {
 
 // global is a Python name on the stack, from the list in globals.go.
 type global struct {
-	name string
-	call func(m *machine, args Tuple) (Value, error) // nil where the name must not be called
-	elem elem                                        // of a storage class
+	name   string
+	call   func(m *machine, args Tuple) (Value, error) // nil where the name must not be called
+	elem   elem                                        // of a storage class
+	record bool                                        // a class of which only the attributes are read
 }
 
 // storage is a persistent id: bytes in the archive with their element type.

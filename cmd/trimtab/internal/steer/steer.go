@@ -6,6 +6,7 @@ package steer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
@@ -53,6 +54,9 @@ func (l *Loaded) Check(ctx context.Context, m *runtime.Model) ([]string, error) 
 // Notes are what a user should see when the steering is attached: where each direction goes, and warnings.
 func (l *Loaded) Notes() []string {
 	out := []string{l.Name() + ": " + l.Where()}
+	if spec := l.Spec(); len(spec.When.Terms) > 0 {
+		out = append(out, l.Name()+": acts "+spec.When.String()+", which each prompt decides")
+	}
 	for _, w := range l.Warnings() {
 		out = append(out, "warning: "+w)
 	}
@@ -62,6 +66,9 @@ func (l *Loaded) Notes() []string {
 // Where prints each direction with its site; a run of neighbouring blocks is printed as its first and last.
 func (l *Loaded) Where() string {
 	var parts []string
+	if folded := fold(l.Places); folded != "" {
+		return folded
+	}
 	for i := 0; i < len(l.Places); {
 		n := run(l.Places[i:])
 		part := l.Places[i].String()
@@ -72,6 +79,38 @@ func (l *Loaded) Where() string {
 		i += n
 	}
 	return strings.Join(parts, ", ")
+}
+
+// fold prints one direction at sites of several points as direction.20 -> resid_pre.0-29, attn_out.0-29; "" for anything else.
+func fold(places []steering.Place) string {
+	var points []hooks.Point
+	blocks := map[hooks.Point][]int{}
+	for _, p := range places {
+		if !slices.Equal(p.Tensors, places[0].Tensors) || p.Site.Layer == hooks.NoLayer {
+			return ""
+		}
+		if blocks[p.Site.Point] == nil {
+			points = append(points, p.Site.Point)
+		}
+		blocks[p.Site.Point] = append(blocks[p.Site.Point], p.Site.Layer)
+	}
+	if len(points) < 2 {
+		return ""
+	}
+	var parts []string
+	for _, point := range points {
+		list := blocks[point]
+		first, last := list[0], list[len(list)-1]
+		switch {
+		case last-first+1 != len(list):
+			return ""
+		case first == last:
+			parts = append(parts, hooks.At(point, first).String())
+		default:
+			parts = append(parts, fmt.Sprintf("%s-%d", hooks.At(point, first), last))
+		}
+	}
+	return strings.Join(places[0].Tensors, ", ") + " -> " + strings.Join(parts, ", ")
 }
 
 // run counts the places from the first on that differ from it by the number of the block alone.
