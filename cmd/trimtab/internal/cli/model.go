@@ -118,21 +118,6 @@ func (s steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) (
 	return out, nil
 }
 
-// session opens a session with hooks attached.
-func session(m *runtime.Model, list []hooks.Hook) (*runtime.Session, error) {
-	s, err := m.NewSession()
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range list {
-		if _, err := s.Attach(h); err != nil {
-			s.Close()
-			return nil, err
-		}
-	}
-	return s, nil
-}
-
 // readInput reads a file, or standard input for "-".
 func (a *app) readInput(path string) ([]byte, error) {
 	if path == "-" {
