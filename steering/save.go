@@ -61,6 +61,9 @@ func (v *Vector) metadata(tensors []gguf.Tensor) []gguf.Pair {
 	if v.BaseModel != "" {
 		out = append(out, gguf.Pair{Key: "general.base_model.count", Value: uint32(1)}, gguf.Pair{Key: "general.base_model.0.name", Value: v.BaseModel})
 	}
+	if v.ModelHash != "" {
+		out = append(out, gguf.Pair{Key: keyModelHash, Value: v.ModelHash})
+	}
 	if v.Op == hooks.Add && v.Point == hooks.ResidPost && v.Alpha == 1 {
 		return out
 	}

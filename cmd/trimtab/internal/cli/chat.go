@@ -43,7 +43,7 @@ func (a *app) chat() *cobra.Command {
 			return err
 		}
 		defer closing(cfg.Receipt, &err)
-		cfg.Steer, cfg.Limits = steer, trust.limits
+		cfg.Steer, cfg.Limits, cfg.Unproved = steer.specs, trust.limits, steer.unproved
 		return repl.Run(ctx, m, cfg)
 	}
 	c.RunE = a.verb(func(ctx context.Context, _ *cobra.Command, args []string) error { return run(ctx, args[0]) })

@@ -63,7 +63,7 @@ func NewGuard(m *runtime.Model, limits Limits) (*Guard, error) {
 	if g.plain, err = m.NewSession(); err != nil {
 		return nil, err
 	}
-	if _, err = g.plain.Attach(reader(hooks.Once(hooks.Logits), func(row []float32) { g.logits = append(g.logits[:0], row...) })); err != nil {
+	if _, err = g.plain.Attach(Reader(hooks.Once(hooks.Logits), func(row []float32) { g.logits = append(g.logits[:0], row...) })); err != nil {
 		g.plain.Close()
 		return nil, err
 	}
@@ -79,13 +79,13 @@ func (g *Guard) Close() {
 
 // Around returns what stands in front of the steering and what stands behind it.
 func (g *Guard) Around(sh *hooks.Shape, steering ...hooks.Hook) (first, last hooks.Hook, err error) {
-	m := &moves{see: g.shorten}
+	m := &Moves{See: g.shorten}
 	if g.limits.Ratio > 0 {
-		if m.sites, err = Written(sh, steering...); err != nil {
+		if m.Sites, err = Written(sh, steering...); err != nil {
 			return nil, nil, err
 		}
 	}
-	before, after := m.first(), m.last()
+	before, after := m.First(), m.Last()
 	first = hooks.HookFunc(func(sh *hooks.Shape) (hooks.Plan, error) { return g.with(sh, before, true) })
 	last = hooks.HookFunc(func(sh *hooks.Shape) (hooks.Plan, error) { return g.with(sh, after, false) })
 	return first, last, nil
@@ -116,7 +116,7 @@ func (g *Guard) shorten(_ int, a *hooks.Activation, before []float32) error {
 	worst := 0.0
 	for i := range a.Rows {
 		row, old := a.Row(i), before[i*a.Width:(i+1)*a.Width]
-		change, length := moved(row, old)
+		change, length := Moved(row, old)
 		if change <= g.limits.Ratio*length {
 			continue
 		}

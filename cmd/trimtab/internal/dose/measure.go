@@ -204,7 +204,7 @@ func conceptMeasure(m *runtime.Model, path, name string) (*Measure, error) {
 	}
 	var code []dictionary.Feature
 	value := 0.0
-	hook := reader(site, func(row []float32) {
+	hook := Reader(site, func(row []float32) {
 		code = code[:0]
 		if coder != nil {
 			code = coder.Encode(code, row)

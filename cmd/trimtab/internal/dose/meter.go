@@ -72,7 +72,7 @@ type Steered struct {
 	meter   *Meter
 	session *runtime.Session
 	logits  []float32
-	moves   moves
+	moves   Moves
 	change  float64 // sum of ratios
 	rows    int
 }
@@ -85,15 +85,15 @@ func (m *Meter) Steer(list ...hooks.Hook) (*Steered, error) {
 		return nil, err
 	}
 	s := &Steered{meter: m}
-	s.moves = moves{sites: sites, see: s.see, reads: true}
+	s.moves = Moves{Sites: sites, See: s.see, ReadOnly: true}
 	if s.session, err = m.model.NewSession(); err != nil {
 		return nil, err
 	}
-	all := append(append([]hooks.Hook{s.moves.first()}, list...), s.moves.last())
+	all := append(append([]hooks.Hook{s.moves.First()}, list...), s.moves.Last())
 	if m.measure != nil && m.measure.hook != nil {
 		all = append(all, m.measure.hook)
 	}
-	all = append(all, reader(hooks.Once(hooks.Logits), func(row []float32) { s.logits = append(s.logits[:0], row...) }))
+	all = append(all, Reader(hooks.Once(hooks.Logits), func(row []float32) { s.logits = append(s.logits[:0], row...) }))
 	for _, h := range all {
 		if _, err := s.session.Attach(h); err != nil {
 			s.Close()
@@ -109,7 +109,7 @@ func (s *Steered) Close() { s.session.Close() }
 // see measures what was done to the rows of a site.
 func (s *Steered) see(_ int, a *hooks.Activation, before []float32) error {
 	for i := range a.Rows {
-		change, length := moved(a.Row(i), before[i*a.Width:(i+1)*a.Width])
+		change, length := Moved(a.Row(i), before[i*a.Width:(i+1)*a.Width])
 		if length > 0 {
 			s.change += change / length
 			s.rows++

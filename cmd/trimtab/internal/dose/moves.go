@@ -42,45 +42,41 @@ func Written(sh *hooks.Shape, list ...hooks.Hook) ([]hooks.Site, error) {
 	return out, nil
 }
 
-// moves shows what hooks that are attached between two hooks of its own do to each site.
-type moves struct {
-	sites  []hooks.Site
-	before [][]float32
-	// see is called behind the hooks with a site's number and the rows as they were in front of them. It may write a.Data unless reads is set.
-	see   func(site int, a *hooks.Activation, before []float32) error
-	reads bool
+// Moves shows what hooks that are attached between its own two do to each site.
+type Moves struct {
+	Sites []hooks.Site
+	// See is called behind the hooks with a site's number and the rows as they were in front of them. It may write a.Data unless ReadOnly is set.
+	See      func(site int, a *hooks.Activation, before []float32) error
+	ReadOnly bool
+	before   [][]float32
 }
 
-// first is to be attached in front of the hooks.
-func (m *moves) first() hooks.Hook {
-	m.before = make([][]float32, len(m.sites))
+// First is to be attached in front of the hooks.
+func (m *Moves) First() hooks.Hook {
+	m.before = make([][]float32, len(m.Sites))
+	return m.hook("before", func(i int, a *hooks.Activation) error {
+		m.before[i] = append(m.before[i][:0], a.Data...)
+		return nil
+	})
+}
+
+// Last is to be attached behind the hooks.
+func (m *Moves) Last() hooks.Hook {
+	return m.hook("after", func(i int, a *hooks.Activation) error { return m.See(i, a, m.before[i]) })
+}
+
+func (m *Moves) hook(name string, see func(site int, a *hooks.Activation) error) hooks.Hook {
 	return hooks.HookFunc(func(*hooks.Shape) (hooks.Plan, error) {
 		var plan hooks.Plan
-		for i, site := range m.sites {
-			plan.Taps = append(plan.Taps, hooks.Tap{Name: "before", Site: site, ReadOnly: m.reads, Func: func(a *hooks.Activation) error {
-				m.before[i] = append(m.before[i][:0], a.Data...)
-				return nil
-			}})
+		for i, site := range m.Sites {
+			plan.Taps = append(plan.Taps, hooks.Tap{Name: name, Site: site, ReadOnly: m.ReadOnly, Func: func(a *hooks.Activation) error { return see(i, a) }})
 		}
 		return plan, nil
 	})
 }
 
-// last is to be attached behind the hooks.
-func (m *moves) last() hooks.Hook {
-	return hooks.HookFunc(func(*hooks.Shape) (hooks.Plan, error) {
-		var plan hooks.Plan
-		for i, site := range m.sites {
-			plan.Taps = append(plan.Taps, hooks.Tap{Name: "after", Site: site, ReadOnly: m.reads, Func: func(a *hooks.Activation) error {
-				return m.see(i, a, m.before[i])
-			}})
-		}
-		return plan, nil
-	})
-}
-
-// moved is the length of a row's change and of the row before it.
-func moved(after, before []float32) (change, length float64) {
+// Moved is the length of a row's change and of the row before it.
+func Moved(after, before []float32) (change, length float64) {
 	for i, x := range before {
 		d := float64(after[i]) - float64(x)
 		change += d * d
@@ -92,8 +88,8 @@ func moved(after, before []float32) (change, length float64) {
 // last row of logits or of an activation.
 func lastRow(a *hooks.Activation) []float32 { return a.Row(len(a.Rows) - 1) }
 
-// reader returns a hook that calls see with the last row of a site in every pass, and changes nothing.
-func reader(site hooks.Site, see func(row []float32)) hooks.Hook {
+// Reader returns a hook that calls see with the last row of a site in every pass, and changes nothing.
+func Reader(site hooks.Site, see func(row []float32)) hooks.Hook {
 	return hooks.HookFunc(func(*hooks.Shape) (hooks.Plan, error) {
 		return hooks.Plan{Taps: []hooks.Tap{{Name: "read", Site: site, ReadOnly: true, Func: func(a *hooks.Activation) error {
 			see(lastRow(a))

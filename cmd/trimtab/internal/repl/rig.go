@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/proof"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
@@ -20,6 +21,7 @@ type rig struct {
 	model     *runtime.Model
 	how       rigging
 	session   *runtime.Session
+	tester    *proof.Tester
 	guard     *dose.Guard           // nil without limits
 	around    []*runtime.Attachment // of the guard
 	steerings []*attached
@@ -47,7 +49,7 @@ func newRig(m *runtime.Model, how rigging, steerings, probes []string) (*rig, er
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{model: m, how: how, session: s}
+	r := &rig{model: m, how: how, session: s, tester: proof.New(m)}
 	if err := r.begin(); err != nil {
 		r.close()
 		return nil, err
@@ -122,6 +124,9 @@ func (r *rig) steer(spec string) (*attached, error) {
 	if a.checked, err = l.Check(context.Background(), r.model); err != nil {
 		return nil, err
 	}
+	if err := r.prove(a); err != nil {
+		return nil, err
+	}
 	return a, r.withoutProbes(func() error {
 		if a.at, err = r.session.Attach(l); err != nil {
 			return err
@@ -129,6 +134,20 @@ func (r *rig) steer(spec string) (*attached, error) {
 		r.steerings = append(r.steerings, a)
 		return r.surround()
 	})
+}
+
+// prove tries a steering out, alone and with what is attached.
+func (r *rig) prove(a *attached) error {
+	if r.how.unproved {
+		return nil
+	}
+	var others []steering.Hook
+	for _, o := range r.steerings {
+		others = append(others, o.Hook)
+	}
+	notes, err := r.tester.Check(context.Background(), a.Hook, others...)
+	a.checked = append(a.checked, notes...)
+	return err
 }
 
 // unsteer takes steerings off again.
