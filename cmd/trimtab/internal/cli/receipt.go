@@ -88,13 +88,11 @@ func (r *rigged) attach(list []hooks.Hook) error {
 		}
 		at = all[1:]
 	} else {
-		for _, h := range list {
-			a, err := r.Attach(h)
-			if err != nil {
-				return err
-			}
-			at = append(at, a)
+		all, err := r.AttachAll(list...)
+		if err != nil {
+			return err
 		}
+		at = all
 	}
 	for i, h := range list {
 		if l, ok := h.(*steer.Loaded); ok {

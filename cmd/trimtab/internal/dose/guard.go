@@ -174,15 +174,7 @@ func (g *Guard) Attach(s *runtime.Session, steering ...hooks.Hook) ([]*runtime.A
 	if err != nil {
 		return nil, err
 	}
-	var out []*runtime.Attachment
-	for _, h := range append(append([]hooks.Hook{first}, steering...), last) {
-		a, err := s.Attach(h)
-		if err != nil {
-			return out, err
-		}
-		out = append(out, a)
-	}
-	return out, nil
+	return s.AttachAll(append(append([]hooks.Hook{first}, steering...), last)...)
 }
 
 // report says that a limit was passed, and ends the answer where that was asked for.

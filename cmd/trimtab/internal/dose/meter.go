@@ -94,11 +94,9 @@ func (m *Meter) Steer(list ...hooks.Hook) (*Steered, error) {
 		all = append(all, m.measure.hook)
 	}
 	all = append(all, Reader(hooks.Once(hooks.Logits), func(row []float32) { s.logits = append(s.logits[:0], row...) }))
-	for _, h := range all {
-		if _, err := s.session.Attach(h); err != nil {
-			s.Close()
-			return nil, err
-		}
+	if _, err := s.session.AttachAll(all...); err != nil {
+		s.Close()
+		return nil, err
 	}
 	return s, nil
 }

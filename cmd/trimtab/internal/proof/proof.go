@@ -16,7 +16,6 @@ import (
 
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
 	"github.com/trimtab/trimtab/hooks"
-	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/runtime"
 	"github.com/trimtab/trimtab/steering"
 )
@@ -156,7 +155,7 @@ func (t *Tester) newCheck(ctx context.Context, h steering.Hook) (*check, error) 
 	c.ids = t.prompt(from + 2)
 	key := fmt.Sprint(len(c.ids), c.passes)
 	if t.plain[key] == nil {
-		if t.plain[key], err = c.run(ctx, nil); err != nil {
+		if t.plain[key], err = c.once(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -175,7 +174,7 @@ func (c *check) wheres() (out []hooks.Where) {
 	return out
 }
 
-// prompt is the built-in text as the model is used to seeing it, with special tokens where it has some, repeated up to the given number of tokens.
+// prompt is the built-in text behind the token that begins a text, repeated up to the given number of tokens.
 func (t *Tester) prompt(least int) []int32 {
 	ids := t.ids()
 	one := len(ids)
@@ -193,11 +192,6 @@ func (t *Tester) ids() (ids []int32) {
 		}
 		return ids
 	}
-	if template, err := t.model.Template(); err == nil {
-		if ids, err := template.Tokens(nil, tok, []chat.Message{{Role: "user", Content: text}}, true); err == nil && len(ids) <= 64 {
-			return ids
-		}
-	}
 	if tok.BOS() >= 0 {
 		ids = append(ids, tok.BOS())
 	}
@@ -206,7 +200,12 @@ func (t *Tester) ids() (ids []int32) {
 
 // alone tries the hook without others.
 func (c *check) alone(ctx context.Context) (notes []string, err error) {
-	if c.own, err = c.run(ctx, c.plan.Edits, c.hook); err != nil {
+	g, err := c.stage(c.sites, c.plan.Edits, c.hook)
+	if err != nil {
+		return nil, err
+	}
+	defer g.session.Close()
+	if c.own, err = g.run(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.declared(); err != nil {
@@ -215,7 +214,7 @@ func (c *check) alone(ctx context.Context) (notes []string, err error) {
 	if c.own.same(c.plain) {
 		return c.still()
 	}
-	return nil, c.zero(ctx)
+	return c.strong(), c.zero(ctx, g)
 }
 
 // declared compares what edits did with what they say.
@@ -264,15 +263,33 @@ func (c *check) unconditional() (always, everywhere bool) {
 	return always, everywhere
 }
 
+// Beyond these text is likely to break: an edit as long as the activation itself, and a next token that the plain model would hardly choose.
+const (
+	strongRatio = 1
+	strongKL    = 4
+)
+
+// strong warns of a strength that is likely to break the text.
+func (c *check) strong() []string {
+	site, ratio := c.own.longest()
+	kl := dose.KL(c.plain.logits[0], c.own.logits[0])
+	if ratio <= strongRatio && kl <= strongKL {
+		return nil
+	}
+	return []string{fmt.Sprintf("warning: %s: the text may break at this strength: at %s the edit is %.2g times as long as the activation, and the next token's distribution "+
+		"is %.2g nats from the plain one's (trimtab calibrate finds a strength, --max-kl holds to one)", c.hook.Name(), c.sites[site], ratio, kl)}
+}
+
 // zero holds that strength 0 is the plain run. Of a rotation it is an angle like others.
-func (c *check) zero(ctx context.Context) error {
+func (c *check) zero(ctx context.Context, g *stage) error {
 	if c.op == hooks.Rotate && len(c.plan.Edits) > 0 {
 		return nil
 	}
 	now := c.hook.Strength().Value()
 	c.hook.Strength().Set(0)
 	defer c.hook.Strength().Set(now)
-	none, err := c.run(ctx, nil, c.hook)
+	g.edits = nil
+	none, err := g.run(ctx)
 	if err != nil {
 		return err
 	}
@@ -292,7 +309,7 @@ func (c *check) together(ctx context.Context, others []steering.Hook) error {
 	for _, o := range others {
 		names, list = append(names, o.Name()), append(list, o)
 	}
-	all, err := c.run(ctx, nil, append(list, c.hook)...)
+	all, err := c.once(ctx, append(list, c.hook)...)
 	if err != nil {
 		return err
 	}

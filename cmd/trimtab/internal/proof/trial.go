@@ -26,43 +26,64 @@ type siteTrial struct {
 	change float64 // largest of a row, as a share of its length
 	off    float64 // largest distance from what the edits were to do, likewise
 	broken bool    // a number is not finite
+	sum    float64 // of the changes of rows, as shares of their lengths
+	rows   int
 }
 
-// run runs the prompt with hooks attached. Edits are those of the one hook, to compare with.
-func (c *check) run(ctx context.Context, edits []hooks.Edit, list ...hooks.Hook) (*trial, error) {
+// stage is a session with hooks on it, to run more than once.
+type stage struct {
+	check   *check
+	session *runtime.Session
+	edits   []hooks.Edit
+	now     *trial
+}
+
+// stage puts hooks on a session of their own. What is written by sites is seen, and compared with the edits.
+func (c *check) stage(sites []hooks.Site, edits []hooks.Edit, list ...hooks.Hook) (*stage, error) {
 	s, err := c.model.NewSession()
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
-	t := &trial{sites: make([]siteTrial, len(c.sites))}
-	m := &dose.Moves{ReadOnly: true, See: func(i int, a *hooks.Activation, before []float32) error {
-		t.see(c, i, a, before, edits)
-		return nil
-	}}
-	if len(list) == 1 {
-		m.Sites = c.sites
+	g := &stage{check: c, session: s, edits: edits}
+	m := &dose.Moves{Sites: sites, ReadOnly: true, See: g.see}
+	all := append(append([]hooks.Hook{m.First()}, list...), m.Last(), dose.Reader(hooks.Once(hooks.Logits), func(row []float32) {
+		g.now.logits = append(g.now.logits, slices.Clone(row))
+	}))
+	if _, err := s.AttachAll(all...); err != nil {
+		s.Close()
+		return nil, err
 	}
-	all := append([]hooks.Hook{m.First()}, list...)
-	all = append(all, m.Last(), dose.Reader(hooks.Once(hooks.Logits), func(row []float32) { t.logits = append(t.logits, slices.Clone(row)) }))
-	for _, h := range all {
-		if _, err := s.Attach(h); err != nil {
-			return nil, err
-		}
-	}
-	for token, err := range s.Generate(ctx, c.ids, runtime.Options{MaxTokens: c.passes, IgnoreEOS: true}) {
+	return g, nil
+}
+
+// run runs the prompt from an empty context.
+func (g *stage) run(ctx context.Context) (*trial, error) {
+	g.now = &trial{sites: make([]siteTrial, len(g.check.sites))}
+	g.session.Forget()
+	for token, err := range g.session.Generate(ctx, g.check.ids, runtime.Options{MaxTokens: g.check.passes, IgnoreEOS: true}) {
 		if err != nil {
 			return nil, err
 		}
-		t.chosen = append(t.chosen, token.ID)
+		g.now.chosen = append(g.now.chosen, token.ID)
 	}
-	return t, nil
+	return g.now, nil
+}
+
+// once runs the prompt once with hooks attached.
+func (c *check) once(ctx context.Context, list ...hooks.Hook) (*trial, error) {
+	g, err := c.stage(nil, nil, list...)
+	if err != nil {
+		return nil, err
+	}
+	defer g.session.Close()
+	return g.run(ctx)
 }
 
 // see notes what was done to the rows of a site in one pass.
-func (t *trial) see(c *check, site int, a *hooks.Activation, before []float32, edits []hooks.Edit) {
+func (g *stage) see(site int, a *hooks.Activation, before []float32) error {
+	t := g.now
 	s := &t.sites[site]
-	want, known := t.wanted(c, c.sites[site], a, before, edits)
+	want, known := t.wanted(g.check, g.check.sites[site], a, before, g.edits)
 	for i := range a.Rows {
 		row, old := a.Row(i), before[i*a.Width:(i+1)*a.Width]
 		s.broken = s.broken || !slices.ContainsFunc(old, func(x float32) bool { return !finite(x) }) && slices.ContainsFunc(row, func(x float32) bool { return !finite(x) })
@@ -73,7 +94,21 @@ func (t *trial) see(c *check, site int, a *hooks.Activation, before []float32, e
 			off, _ := dose.Moved(row, want[i*a.Width:(i+1)*a.Width])
 			s.off = math.Max(s.off, share(off, math.Max(length, change)))
 		}
+		if change > 0 && length > 0 && (a.First+i > 0 || s.rows == 0) { // position 0 is far longer than all others in many models
+			s.sum, s.rows = s.sum+change/length, s.rows+1
+		}
 	}
+	return nil
+}
+
+// longest returns the site at which edits are longest against the activation, by the mean over rows.
+func (t *trial) longest() (site int, ratio float64) {
+	for i := range t.sites {
+		if s := &t.sites[i]; s.rows > 0 && s.sum/float64(s.rows) > ratio {
+			site, ratio = i, s.sum/float64(s.rows)
+		}
+	}
+	return site, ratio
 }
 
 func share(part, whole float64) float64 {
