@@ -168,7 +168,7 @@ func (o *calibrated) print(a *app) error {
 		if d.Verdict != "" {
 			fmt.Fprintln(a.out, "  "+d.Verdict)
 		}
-		if k := d.Result.Knee; k >= 0 && o.Measure != "" {
+		if k := d.Result.Knee; k >= 0 && d.Works != nil && *d.Works {
 			p := &d.Result.Points[k]
 			fmt.Fprintf(a.out, "  knee: strength %.3g, KL %.3g, effect %+.3g\n", p.Strength, p.KL, p.Effect)
 		}

@@ -43,7 +43,8 @@ func (m *Meter) Find(ctx context.Context, h steering.Hook, budget float64, token
 		return nil, err
 	}
 	defer s.Close()
-	search := Search{Budget: budget, Start: 1, Most: most(actual(m.model.Shape(), h, spec.Kind)), Sign: 1}
+	kind := actual(m.model.Shape(), h, spec.Kind)
+	search := Search{Budget: budget, Start: 1, Most: most(kind), Sign: 1}
 	if now := float64(h.Strength().Value()); now != 0 {
 		search.Start, search.Sign = math.Abs(now), math.Copysign(1, now)
 	}
@@ -64,7 +65,7 @@ func (m *Meter) Find(ctx context.Context, h steering.Hook, budget float64, token
 		}
 		d.Broken = d.Text.Broken(plain)
 	}
-	d.judge(m)
+	d.judge(m, wanted(kind, search.Sign))
 	return d, nil
 }
 
@@ -107,7 +108,7 @@ func (m *Meter) Write(ctx context.Context, tokens int) (*Reading, error) {
 const clear = 2
 
 // judge says whether the steering works.
-func (d *Dose) judge(m *Meter) {
+func (d *Dose) judge(m *Meter, sign float64) {
 	moved := false
 	for i := range d.Result.Points {
 		moved = moved || d.Result.Points[i].Moved
@@ -120,8 +121,8 @@ func (d *Dose) judge(m *Meter) {
 	case m.measure == nil:
 		d.Verdict = d.Broken
 	default:
-		d.Verdict = p.effect(m.Measured())
-		d.works(m, p.works())
+		d.Verdict = p.effect(m.Measured(), sign)
+		d.works(m, p.works(sign))
 		if d.Broken != "" {
 			d.Verdict += "; " + d.Broken
 		}
@@ -140,16 +141,30 @@ func (d *Dose) works(m *Meter, yes bool) {
 	}
 }
 
-// direction is the effect in the direction of the strength.
-func (p *Point) direction() float64 { return p.Effect * math.Copysign(1, p.Strength) }
+// wanted is the sign that an effect is to have: that of the strength of what is added, below 0 where something is taken out; 0 where it may have either.
+func wanted(k steering.Kind, strength float64) float64 {
+	switch k {
+	case steering.KindVector, steering.KindNorm:
+		return strength
+	case steering.KindProject, steering.KindProjectPositive:
+		return -1
+	}
+	return 0
+}
 
-func (p *Point) works() bool { return p.direction() > clear*p.Error }
+// works tells whether an effect is clear, and has the sign that is wanted.
+func (p *Point) works(sign float64) bool {
+	if sign == 0 {
+		return math.Abs(p.Effect) > clear*p.Error
+	}
+	return sign*p.Effect > clear*p.Error
+}
 
-func (p *Point) effect(measure string) string {
+func (p *Point) effect(measure string, sign float64) string {
 	switch {
-	case p.works():
+	case p.works(sign):
 		return fmt.Sprintf("works: %s %+.3g", measure, p.Effect)
-	case p.direction() < -clear*p.Error:
+	case p.works(-sign):
 		return fmt.Sprintf("does not work: it moves the %s the wrong way, %+.3g (error %.2g)", measure, p.Effect, p.Error)
 	}
 	return fmt.Sprintf("does not work: its effect on the %s is not clear, %+.3g (error %.2g)", measure, p.Effect, p.Error)
