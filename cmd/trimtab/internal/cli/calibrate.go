@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"text/tabwriter"
@@ -209,7 +208,7 @@ func (o *calibrated) draw(path string) error {
 			if !(p.KL < 4*o.Budget) {
 				continue
 			}
-			if i == d.Result.Knee {
+			if i == d.Result.Knee && d.Works != nil && *d.Works {
 				b.Mark = len(b.X)
 			}
 			if p.Strength == d.Result.At.Strength {
@@ -250,11 +249,16 @@ func (t *trialFlags) meter(ctx context.Context, a *app, m *runtime.Model) (*dose
 	if err != nil {
 		return nil, fmt.Errorf("--prompts %s: %w", t.prompts, err)
 	}
+	return t.meterOf(ctx, m, list)
+}
+
+func (t *trialFlags) meterOf(ctx context.Context, m *runtime.Model, list [][]int32) (*dose.Meter, error) {
 	if len(list) == 0 {
-		return nil, fmt.Errorf("--prompts %s: %w", t.prompts, errors.New("want one line or more, found none"))
+		return nil, fmt.Errorf("--prompts %s: want one line or more, found none", t.prompts)
 	}
 	var measure *dose.Measure
 	if t.measure != "" {
+		var err error
 		if measure, err = dose.ReadMeasure(t.measure, m); err != nil {
 			return nil, err
 		}

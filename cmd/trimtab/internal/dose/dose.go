@@ -107,6 +107,25 @@ func (m *Meter) Write(ctx context.Context, tokens int) (*Reading, error) {
 // Standard errors that an effect must be away from nothing.
 const clear = 2
 
+// neverFired is said of steering that left every bit of every prompt's logits.
+const neverFired = "changes nothing on these prompts: it never fired"
+
+// Verdict says what a point means for steering at the strength that it has; broken is what is wrong with its texts.
+func (m *Meter) Verdict(h steering.Hook, p *Point, broken string) string {
+	kind := actual(m.model.Shape(), h, h.Spec().Kind)
+	words := broken
+	switch {
+	case !p.Moved:
+		return neverFired
+	case m.measure != nil:
+		words = p.effect(m.Measured(), wanted(kind, math.Copysign(1, float64(h.Strength().Value()))))
+		if broken != "" {
+			words += "; " + broken
+		}
+	}
+	return words
+}
+
 // judge says whether the steering works.
 func (d *Dose) judge(m *Meter, sign float64) {
 	moved := false
@@ -116,7 +135,7 @@ func (d *Dose) judge(m *Meter, sign float64) {
 	p := &d.Result.At
 	switch {
 	case !moved:
-		d.Verdict = "changes nothing on these prompts: it never fired"
+		d.Verdict = neverFired
 		d.works(m, false)
 	case m.measure == nil:
 		d.Verdict = d.Broken

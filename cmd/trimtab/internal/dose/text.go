@@ -27,43 +27,51 @@ type Reading struct {
 
 // Write continues every prompt greedily under the steering and lets the plain model read what came.
 func (s *Steered) Write(ctx context.Context, tokens int) (*Reading, error) {
-	plain, err := s.meter.model.NewSession()
+	var texts []Text
+	for i, ids := range s.meter.prompts {
+		var t Text
+		for token, err := range s.session.Generate(ctx, ids, runtime.Options{MaxTokens: tokens}) {
+			if err != nil {
+				return nil, fmt.Errorf("dose: prompt %d: %w", i+1, err)
+			}
+			t.IDs = append(t.IDs, token.ID)
+			t.Text += token.Text
+		}
+		texts = append(texts, t)
+	}
+	return s.meter.Read(ctx, texts)
+}
+
+// Read lets the plain model read texts behind the prompts, one for each, and fills in what it makes of them.
+func (m *Meter) Read(ctx context.Context, texts []Text) (*Reading, error) {
+	plain, err := m.model.NewSession()
 	if err != nil {
 		return nil, err
 	}
 	defer plain.Close()
-	out := &Reading{}
+	out := &Reading{Texts: texts}
 	loss, n, distinct := 0.0, 0, 0.0
-	for i, ids := range s.meter.prompts {
-		t, sum, err := s.write(ctx, plain, ids, tokens)
+	for i := range texts {
+		t := &texts[i]
+		one, err := read(ctx, plain, m.prompts[i], t.IDs)
 		if err != nil {
 			return nil, fmt.Errorf("dose: prompt %d: %w", i+1, err)
 		}
-		out.Texts = append(out.Texts, t)
-		loss, n, distinct = loss+sum, n+len(t.IDs), distinct+t.Distinct
-	}
-	out.Perplexity, out.Distinct = math.Exp(loss/math.Max(float64(n), 1)), distinct/float64(len(out.Texts))
-	return out, nil
-}
-
-func (s *Steered) write(ctx context.Context, plain *runtime.Session, prompt []int32, tokens int) (t Text, loss float64, err error) {
-	for token, err := range s.session.Generate(ctx, prompt, runtime.Options{MaxTokens: tokens}) {
-		if err != nil {
-			return t, 0, err
+		t.Distinct = distinctPairs(t.IDs)
+		if len(t.IDs) > 0 {
+			t.Perplexity = math.Exp(one / float64(len(t.IDs)))
 		}
-		t.IDs = append(t.IDs, token.ID)
-		t.Text += token.Text
+		loss, n, distinct = loss+one, n+len(t.IDs), distinct+t.Distinct
 	}
-	loss, err = read(ctx, plain, prompt, t.IDs)
-	t.Distinct = distinctPairs(t.IDs)
-	if len(t.IDs) > 0 {
-		t.Perplexity = math.Exp(loss / float64(len(t.IDs)))
-	}
-	return t, loss, err
+	out.Perplexity, out.Distinct = math.Exp(loss/math.Max(float64(n), 1)), distinct/math.Max(float64(len(texts)), 1)
+	return out, nil
 }
 
 // read returns the negative log-likelihood of tokens behind a prompt, in nats.
 func read(ctx context.Context, plain *runtime.Session, prompt, ids []int32) (float64, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
 	plain.Forget()
 	if len(prompt) > 1 {
 		if err := plain.Read(ctx, prompt[:len(prompt)-1], nil); err != nil {
