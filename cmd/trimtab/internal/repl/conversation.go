@@ -12,6 +12,7 @@ import (
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/receipt"
 	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/runtime"
+	"github.com/trimtab/trimtab/steering"
 )
 
 // conversation is what was said: turns of user and assistant, one after the other.
@@ -115,6 +116,13 @@ func (c *Chat) record(set *answer.Settings, a *answer.Answer, broken error) erro
 		if p.features != nil {
 			asked.Steering = append(asked.Steering, receipt.Attached{Hook: p.features, At: c.rig.probing, Probe: true})
 		}
+	}
+	if c.view.watch != nil {
+		watch, err := steering.Load("experts:watch")
+		if err != nil {
+			return err
+		}
+		asked.Steering = append(asked.Steering, receipt.Attached{Hook: watch, At: c.view.watch, Probe: true})
 	}
 	return c.receipt.Add(&asked, a)
 }
