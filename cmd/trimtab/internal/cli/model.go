@@ -13,10 +13,12 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/proof"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models/hub"
 	"github.com/trimtab/trimtab/runtime"
+	"github.com/trimtab/trimtab/steering"
 )
 
 // modelFlags are the flags of every verb that loads a model.
@@ -91,17 +93,23 @@ func (m *modelFlags) open(ctx context.Context, name string, errs io.Writer) (*ru
 	return runtime.Open(path, config)
 }
 
-// steerFlag is --steer, repeatable.
-type steerFlag []string
+// steerFlag is --steer, repeatable, and whether it is tried out.
+type steerFlag struct {
+	specs    []string
+	unproved bool
+}
 
 func (s *steerFlag) add(c *cobra.Command) {
-	c.Flags().StringArrayVar((*[]string)(s), "steer", nil, "steering such as vector:FILE*2.5@resid_post.10-20 (repeatable)")
+	c.Flags().StringArrayVar(&s.specs, "steer", nil, "steering such as vector:FILE*2.5@resid_post.10-20 (repeatable)")
+	c.Flags().BoolVar(&s.unproved, "no-proof", false, "attach steering without trying out first that it does what it says")
 }
 
 // load reads every spec, checks what can be checked on the model itself, and prints where it acts.
-func (s steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
+func (s *steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
 	var out []hooks.Hook
-	for _, spec := range s {
+	var loaded []steering.Hook
+	tester := proof.New(m)
+	for _, spec := range s.specs {
 		l, err := steer.Load(spec, m.Shape())
 		if err != nil {
 			return nil, fmt.Errorf("--steer %s: %w", spec, err)
@@ -110,27 +118,19 @@ func (s steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) (
 		if err != nil {
 			return nil, fmt.Errorf("--steer %s: %w", spec, err)
 		}
+		if !s.unproved {
+			found, err := tester.Check(ctx, l.Hook, loaded...)
+			if err != nil {
+				return nil, fmt.Errorf("--steer %s: %w", spec, err)
+			}
+			notes = append(notes, found...)
+		}
 		for _, note := range append(l.Notes(), notes...) {
 			fmt.Fprintln(errs, note)
 		}
-		out = append(out, l)
+		out, loaded = append(out, l), append(loaded, l.Hook)
 	}
 	return out, nil
-}
-
-// session opens a session with hooks attached.
-func session(m *runtime.Model, list []hooks.Hook) (*runtime.Session, error) {
-	s, err := m.NewSession()
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range list {
-		if _, err := s.Attach(h); err != nil {
-			s.Close()
-			return nil, err
-		}
-	}
-	return s, nil
 }
 
 // readInput reads a file, or standard input for "-".
