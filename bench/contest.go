@@ -35,7 +35,7 @@ type Result struct {
 	Ratio      float64    `json:"ratio"`    // median of the rounds' ratios
 	Interval   [2]float64 `json:"ratio_95"` // of that median, by the sign test
 	Spread     [2]float64 `json:"ms_quartiles"`
-	Bytes      float64    `json:"go_bytes"`                   // median of what a step allocates in Go
+	Bytes      float64    `json:"go_bytes"`                   // mean of what a step allocates in Go
 	Beside     string     `json:"beside,omitempty"`           // the other contestant that it was compared with
 	BesideOf   float64    `json:"beside_ratio,omitempty"`     // to that one
 	BesideFrom [2]float64 `json:"beside_ratio_95,omitzero"`   // its interval
@@ -130,12 +130,13 @@ func (c *contest) results(byCPU bool) []Result {
 }
 
 func summarise(c *Contestant, s, base []Sample, byCPU bool) Result {
-	wall, cpu, bytes := make([]float64, len(s)), make([]float64, len(s)), make([]float64, len(s))
-	for i := range s {
-		wall[i], cpu[i], bytes[i] = ms(s[i].Wall), ms(s[i].CPU), float64(s[i].Bytes)
-	}
 	r := Result{Name: c.Name, Peer: c.Peer, Hooked: c.Hooked, samples: s}
-	r.Median, r.CPU, r.Bytes = quantile(wall, 0.5), quantile(cpu, 0.5), quantile(bytes, 0.5)
+	wall, cpu := make([]float64, len(s)), make([]float64, len(s))
+	for i := range s {
+		wall[i], cpu[i] = ms(s[i].Wall), ms(s[i].CPU)
+		r.Bytes += float64(s[i].Bytes) / float64(len(s))
+	}
+	r.Median, r.CPU = quantile(wall, 0.5), quantile(cpu, 0.5)
 	r.Spread = [2]float64{quantile(wall, 0.25), quantile(wall, 0.75)}
 	r.Ratio, r.Interval = ratios(s, base, byCPU)
 	return r

@@ -131,9 +131,10 @@ func observe(int) hooks.Tap {
 	}}
 }
 
-// capture copies the last passes into a buffer of 1,024 rows, from the beginning again where it is full.
+// capture copies the last passes into a buffer of 256 rows, from the beginning again where it is full.
 func capture(width int) hooks.Tap {
-	kept := make([]float32, 0, 1024*width)
+	kept := direction(256*width, 1) // written, so that the system has given the memory
+	kept = kept[:0]
 	return hooks.Tap{ReadOnly: true, Func: func(a *hooks.Activation) error {
 		if len(kept)+len(a.Data) > cap(kept) {
 			kept = kept[:0]

@@ -2,8 +2,6 @@
 
 package bench
 
-import "strings"
-
 // Footprint is what a process holds in memory once a prompt has run, in MB; zeros where the system does not tell.
 type Footprint struct {
 	Name      string  `json:"name"`
@@ -11,12 +9,20 @@ type Footprint struct {
 	Resident  float64 `json:"resident_mb"`
 	Anonymous float64 `json:"anonymous_mb"`      // of that, what has no file behind it
 	File      float64 `json:"file_mb"`           // the rest, which the system may drop and read again
+	Native    float64 `json:"native_mb,omitempty"` // of what is anonymous, what Go does not have; once Go has given back what it does not use
 	Peak      float64 `json:"peak_mb,omitempty"` // the most that was ever resident
 	Ratio     float64 `json:"ratio"`             // of what is resident to the untouched model's
 }
 
-func newFootprint(name, peer string, u usage, peak float64) Footprint {
-	return Footprint{Name: name, Peer: peer, Resident: mb(u.Resident), Anonymous: mb(u.Anonymous), File: mb(u.Resident - u.Anonymous), Peak: mb(peak)}
+func newFootprint(name string, u usage) Footprint {
+	return Footprint{Name: name, Resident: mb(u.Resident), Anonymous: mb(u.Anonymous), File: mb(u.Resident - u.Anonymous)}
+}
+
+// footprint is that of a process that answered.
+func (a *answer) footprint(name string) Footprint {
+	f := newFootprint(name, a.Now)
+	f.Peak, f.Native = mb(a.Peak), a.Native
+	return f
 }
 
 // memory asks a process for every kind of hook, and one for none.
@@ -37,14 +43,14 @@ func (s *suite) memory() error {
 	if err != nil {
 		return err
 	}
-	rows := []Footprint{newFootprint("none", "", a.Now, a.Peak)}
+	rows := []Footprint{a.footprint("none")}
 	for _, k := range kinds.Kinds {
 		s.c.Progress("memory: " + k)
 		a, err := s.ask(s.ctx, question{Kind: k})
 		if err != nil {
 			return err
 		}
-		rows = append(rows, newFootprint(k, "", a.Now, a.Peak))
+		rows = append(rows, a.footprint(k))
 	}
 	peers, err := s.memoryOfPeers()
 	rows = append(rows, peers...)
@@ -81,7 +87,12 @@ func (s *suite) memoryOfPeer(r *rival) (rows []Footprint, err error) {
 	if err != nil || now.Resident == 0 {
 		return nil, err
 	}
-	name := strings.TrimSpace(r.name)
-	loaded := usage{now.Resident - before.Resident, now.Anonymous - before.Anonymous}
-	return []Footprint{newFootprint(name+", without Python", r.family, loaded, 0), newFootprint(name+", its process", r.family, now, 0)}, nil
+	rows = []Footprint{
+		newFootprint(r.name+", without Python", usage{now.Resident - before.Resident, now.Anonymous - before.Anonymous}),
+		newFootprint(r.name+", its process", now),
+	}
+	for i := range rows {
+		rows[i].Peer = r.family
+	}
+	return rows, nil
 }

@@ -46,6 +46,7 @@ type answer struct {
 	First  times // since the process began, to its first token; wall time is only known outside
 	Now    usage
 	Peak   float64
+	Native float64
 }
 
 // Probe answers one question of standard input on standard output; [Run] starts a command that calls it where a clean process is needed.
@@ -93,6 +94,7 @@ func (q *question) answer(ctx context.Context, out io.Writer) (a *answer, err er
 		err = q.attach(ctx, a, e, prompt)
 	}
 	a.Now, a.Peak = memoryNow(), memoryPeak()
+	a.Native = native()
 	return a, err
 }
 

@@ -66,7 +66,9 @@ type suite struct {
 func (s *suite) wants(name Suite) bool { return slices.Contains(s.c.Suites, name) }
 
 func (s *suite) note(format string, args ...any) {
-	s.report.Notes = append(s.report.Notes, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(s.report.Notes, text) {
+		s.report.Notes = append(s.report.Notes, text)
+	}
 }
 
 // opened runs the suites that share one opened model.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"os"
 	goruntime "runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -53,8 +54,9 @@ func kilobytes(text string) float64 {
 // mb makes MB of units of 1,024 bytes.
 func mb(kilobytes float64) float64 { return kilobytes * 1024 / 1e6 }
 
-// native is this process's memory that neither a file nor Go has, in MB; 0 where the system does not tell.
+// native is this process's memory that neither a file nor Go has, in MB; 0 where the system does not tell. Go gives back what it does not use first.
 func native() float64 {
+	debug.FreeOSMemory()
 	anonymous := memoryNow().Anonymous
 	if anonymous == 0 {
 		return 0

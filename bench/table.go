@@ -54,13 +54,9 @@ func (l *Load) table() table {
 }
 
 func memoryTable(list []Footprint) table {
-	t := table{title: "memory of a process behind a prompt, MB", head: []string{"", "resident", "anonymous", "of files", "peak", "ratio"}}
+	t := table{title: "memory of a process behind a prompt, MB", head: []string{"", "resident", "anonymous", "native", "of files", "peak", "ratio"}}
 	for _, f := range list {
-		peak := ""
-		if f.Peak > 0 {
-			peak = number(f.Peak, 1)
-		}
-		t.rows = append(t.rows, []string{f.Name, number(f.Resident, 1), number(f.Anonymous, 1), number(f.File, 1), peak, number(f.Ratio, 3)})
+		t.rows = append(t.rows, []string{f.Name, number(f.Resident, 1), number(f.Anonymous, 1), filled(f.Native, 1), number(f.File, 1), filled(f.Peak, 1), number(f.Ratio, 3)})
 	}
 	return t
 }

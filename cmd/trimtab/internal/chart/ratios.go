@@ -45,6 +45,7 @@ func Ratios(path, title, across string, rows []Ratio) error {
 	}
 	one.Color = shade(3)
 	p.Add(plotter.NewGrid(), one, bars, dots)
+	p.X.Tick.Marker = plot.TickerFunc(hundredths)
 	p.Y.Tick.Marker = plot.ConstantTicks(ticks)
 	if err := p.Save(700, max(vg.Length(len(rows))*18+90, 160), path); err != nil {
 		return fmt.Errorf("chart: %s: %w", path, err)
@@ -56,4 +57,15 @@ func Ratios(path, title, across string, rows []Ratio) error {
 type horizontal struct {
 	plotter.XYs
 	plotter.XErrors
+}
+
+// hundredths are gonum's ticks with labels that have two digits behind the point.
+func hundredths(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i := range ticks {
+		if ticks[i].Label != "" {
+			ticks[i].Label = fmt.Sprintf("%.2f", ticks[i].Value)
+		}
+	}
+	return ticks
 }
