@@ -9,6 +9,7 @@ import (
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
+	"github.com/trimtab/trimtab/steering"
 )
 
 // batched is the configuration of a model whose sessions run at the same time.
@@ -29,19 +30,7 @@ func (s *suite) batch() (err error) {
 	defer func() { open.close() }()
 	context := s.c.Contexts[0]
 	prompt := s.prompt(context + most)
-	row := func(name string, sessions int, hook func(i int) []hooks.Hook) (Contestant, error) {
-		var list []*engine
-		for i := range sessions {
-			e, err := open.add(m, hook(i)...)
-			if err != nil {
-				return Contestant{}, err
-			}
-			e.prompt, e.limit = prompt[i:][:context], grown
-			list = append(list, e)
-		}
-		return crowd(name, list, decodeStep), nil
-	}
-	list, err := s.crowds(row, most)
+	list, err := s.crowds(m, &open, func(i int) []int32 { return prompt[i:][:context] })
 	if err != nil {
 		return err
 	}
@@ -52,35 +41,54 @@ func (s *suite) batch() (err error) {
 	if clock == ClockAuto {
 		clock = ClockWall // sessions are threads, too
 	}
-	return s.compare(Section{Suite: SuiteBatch, Title: title, Clock: clock, Tokens: decodeStep}, s.c.Rounds, append(list, peers...))
+	return s.compare(Section{Suite: SuiteBatch, Title: title, Clock: clock, Tokens: decodeStep, Unit: "token"}, s.c.Rounds, append(list, peers...))
 }
 
-// crowds are the rows of this project.
-func (s *suite) crowds(row func(name string, sessions int, hook func(i int) []hooks.Hook) (Contestant, error), most int) ([]Contestant, error) {
-	none := func(int) []hooks.Hook { return nil }
-	vectors := hooks.HookFunc(edits(hooks.Add, every))
-	var list []Contestant
-	var all error
-	add := func(name string, sessions int, hook func(i int) []hooks.Hook) {
-		c, err := row(name, sessions, hook)
-		list, all = append(list, c), errors.Join(all, err)
-	}
-	add("1 session", 1, none)
-	for _, n := range s.c.Sessions {
-		if n > 1 {
-			add(fmt.Sprintf("%d sessions", n), n, none)
-		}
-	}
-	add(fmt.Sprintf("%d sessions with vectors at all layers", most), most, func(int) []hooks.Hook { return []hooks.Hook{vectors} })
-	if most > 1 {
-		add(fmt.Sprintf("%d sessions, every second with vectors at all layers", most), most, func(i int) []hooks.Hook {
-			if i%2 == 0 {
-				return nil
+// crowds are the rows of this project: so many sessions untouched, steered, and at the most both together and with a dictionary.
+func (s *suite) crowds(m *runtime.Model, open *engines, prompt func(i int) []int32) (list []Contestant, err error) {
+	var failed error
+	add := func(n int, with string, hook func(i int) []hooks.Hook) {
+		var crew []*engine
+		for i := range n {
+			e, err := open.add(m, hook(i)...)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				return
 			}
-			return []hooks.Hook{vectors}
-		})
+			e.prompt, e.limit = prompt(i), grown
+			crew = append(crew, e)
+		}
+		c := crowd(count(n, "session")+with, crew, decodeStep)
+		if with != "" {
+			c.Beside = count(n, "session")
+		}
+		list = append(list, c)
 	}
-	return list, all
+	vectors := []hooks.Hook{hooks.HookFunc(edits(hooks.Add, every))}
+	none := func(int) []hooks.Hook { return nil }
+	sessions := slices.Compact(slices.Sorted(slices.Values(append([]int{1}, s.c.Sessions...))))
+	for _, n := range sessions {
+		add(n, "", none)
+	}
+	for _, n := range sessions {
+		add(n, " with vectors at all layers", func(int) []hooks.Hook { return vectors })
+	}
+	most := sessions[len(sessions)-1]
+	add(most, ", every second with vectors at all layers", func(i int) []hooks.Hook { return vectors[:i%2] })
+	sae, err := encoding("SAE", sparse(m.Shape(), narrowSAE), steering.KindSAE, 0).Hook()
+	if err != nil {
+		return nil, err
+	}
+	add(most, fmt.Sprintf(" watching an SAE of %s features", thousands(narrowSAE)), func(int) []hooks.Hook { return []hooks.Hook{sae} })
+	return list, failed
+}
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // crowdsOfPeers are the rows of peers that run several sequences in one pass: one sequence and the most, each in a process of its own.
@@ -96,7 +104,7 @@ func (s *suite) crowdsOfPeers(most, context int) (list []Contestant, end func(*e
 			ends = append(ends, end)
 			if p, ok := p.(*script); ok {
 				c := p.crowd(s.prompt(context), n, decodeStep, grown)
-				c.Name = fmt.Sprintf("%s, %d sequences", r.name, n)
+				c.Name, c.Beside = r.name+", "+count(n, "sequence"), count(n, "session")
 				list = append(list, c)
 			}
 		}

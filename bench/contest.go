@@ -4,6 +4,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -52,7 +53,13 @@ const stride = 4
 // steps at the beginning of a round, after every fourth of the others and at its end: the others are compared with the mean of its two steps around theirs, so
 // that what changes slowly falls on both. byCPU takes ratios of processor time, which is the steadier clock as long as every contestant runs on one thread.
 func Compare(ctx context.Context, rounds int, byCPU bool, list []Contestant) ([]Result, error) {
-	c := contest{list: list, samples: make([][]Sample, len(list)), base: make([][]Sample, len(list))}
+	results, lost, err := compare(ctx, rounds, byCPU, list)
+	return results, errors.Join(append(lost, err)...)
+}
+
+// compare is Compare; of peers whose step fails it returns the errors, and no rows.
+func compare(ctx context.Context, rounds int, byCPU bool, list []Contestant) (results []Result, lost []error, err error) {
+	c := contest{list: list, samples: make([][]Sample, len(list)), base: make([][]Sample, len(list)), lost: make([]error, len(list))}
 	rng := rand.New(rand.NewPCG(1, 2))
 	discard := max(1, rounds/10)
 	order := make([]int, len(list)-1)
@@ -62,13 +69,13 @@ func Compare(ctx context.Context, rounds int, byCPU bool, list []Contestant) ([]
 	for round := range rounds + discard {
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		if err := c.round(ctx, order); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if round == discard-1 {
 			c.forget()
 		}
 	}
-	return c.results(byCPU), nil
+	return c.results(byCPU), slices.DeleteFunc(c.lost, func(err error) bool { return err == nil }), nil
 }
 
 // contest is the samples of contestants, and for each what the first one took around it.
@@ -76,6 +83,7 @@ type contest struct {
 	list    []Contestant
 	samples [][]Sample
 	base    [][]Sample
+	lost    []error // of peers that failed
 }
 
 func (c *contest) round(ctx context.Context, order []int) error {
@@ -102,7 +110,14 @@ func (c *contest) round(ctx context.Context, order []int) error {
 }
 
 func (c *contest) step(ctx context.Context, i int) (Sample, error) {
+	if c.lost[i] != nil {
+		return Sample{}, nil
+	}
 	s, err := c.list[i].Step(ctx)
+	if err != nil && i > 0 && c.list[i].Peer != "" && ctx.Err() == nil {
+		c.lost[i] = err
+		return Sample{}, nil
+	}
 	c.samples[i] = append(c.samples[i], s)
 	return s, err
 }
@@ -116,12 +131,15 @@ func (c *contest) forget() {
 
 func (c *contest) results(byCPU bool) []Result {
 	c.base[0] = c.samples[0]
-	out := make([]Result, len(c.list))
+	var out []Result
 	for i := range c.list {
-		out[i] = summarise(&c.list[i], c.samples[i], c.base[i], byCPU)
+		if c.lost[i] != nil {
+			continue
+		}
+		out = append(out, summarise(&c.list[i], c.samples[i], c.base[i], byCPU))
 		beside := slices.IndexFunc(c.list, func(o Contestant) bool { return o.Name == c.list[i].Beside })
 		if c.list[i].Beside != "" && beside > 0 {
-			r := &out[i]
+			r := &out[len(out)-1]
 			r.Beside = c.list[i].Beside
 			r.BesideOf, r.BesideFrom = ratios(c.samples[i], c.samples[beside], byCPU)
 		}
@@ -134,8 +152,9 @@ func summarise(c *Contestant, s, base []Sample, byCPU bool) Result {
 	wall, cpu := make([]float64, len(s)), make([]float64, len(s))
 	for i := range s {
 		wall[i], cpu[i] = ms(s[i].Wall), ms(s[i].CPU)
-		r.Bytes += float64(s[i].Bytes) / float64(len(s))
+		r.Bytes += float64(s[i].Bytes)
 	}
+	r.Bytes /= float64(len(s))
 	r.Median, r.CPU = quantile(wall, 0.5), quantile(cpu, 0.5)
 	r.Spread = [2]float64{quantile(wall, 0.25), quantile(wall, 0.75)}
 	r.Ratio, r.Interval = ratios(s, base, byCPU)

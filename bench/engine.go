@@ -4,6 +4,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	goruntime "runtime"
@@ -106,27 +107,23 @@ func (e *engine) prefill(name string, prompt []int32) Contestant {
 // crowd makes each step some tokens of every engine, all at the same time. Its samples are those of one engine's share: the time of all divided by their number.
 func crowd(name string, list []*engine, step int) Contestant {
 	return Contestant{Name: name, Step: func(ctx context.Context) (Sample, error) {
-		for _, e := range list {
-			if err := e.ready(ctx, step); err != nil {
-				return Sample{}, err
-			}
+		if err := together(list, func(e *engine) error { return e.ready(ctx, step) }); err != nil {
+			return Sample{}, err
 		}
-		errs := make([]error, len(list))
-		var all sync.WaitGroup
-		s, _ := timed(func() error {
-			for i, e := range list {
-				all.Go(func() { errs[i] = e.take(step) })
-			}
-			all.Wait()
-			return nil
-		})
-		for _, err := range errs {
-			if err != nil {
-				return Sample{}, err
-			}
-		}
-		return s.share(len(list)), nil
+		s, err := timed(func() error { return together(list, func(e *engine) error { return e.take(step) }) })
+		return s.share(len(list)), err
 	}}
+}
+
+// together calls a function for every engine at the same time.
+func together(list []*engine, call func(*engine) error) error {
+	errs := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, e := range list {
+		all.Go(func() { errs[i] = call(e) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // share is the part of one of n.

@@ -32,7 +32,7 @@ func (s *suite) commands(path string, files []string) (out []rival) {
 			if file != s.path {
 				name += ", " + filepath.Base(file)
 			}
-			out = append(out, rival{llamaCPP, name, "", false, func(_ context.Context, r *rival, _ peerNeeds) (peer, error) {
+			out = append(out, rival{llamaCPP, file, name, "", false, func(_ context.Context, r *rival, _ peerNeeds) (peer, error) {
 				return &command{r, path, file, s.threads(), flash}, nil
 			}})
 		}

@@ -7,11 +7,11 @@ type Footprint struct {
 	Name      string  `json:"name"`
 	Peer      string  `json:"peer,omitempty"`
 	Resident  float64 `json:"resident_mb"`
-	Anonymous float64 `json:"anonymous_mb"`      // of that, what has no file behind it
-	File      float64 `json:"file_mb"`           // the rest, which the system may drop and read again
+	Anonymous float64 `json:"anonymous_mb"`        // of that, what has no file behind it
+	File      float64 `json:"file_mb"`             // the rest, which the system may drop and read again
 	Native    float64 `json:"native_mb,omitempty"` // of what is anonymous, what Go does not have; once Go has given back what it does not use
-	Peak      float64 `json:"peak_mb,omitempty"` // the most that was ever resident
-	Ratio     float64 `json:"ratio"`             // of what is resident to the untouched model's
+	Peak      float64 `json:"peak_mb,omitempty"`   // the most that was ever resident
+	Ratio     float64 `json:"ratio"`               // of what is resident to the untouched model's
 }
 
 func newFootprint(name string, u usage) Footprint {

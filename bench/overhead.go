@@ -51,7 +51,7 @@ func (s *suite) hooked(t task, kinds []Kind) error {
 		c.Beside = k.Beside
 		list = append(list, c)
 	}
-	if err := s.compare(Section{Suite: SuiteOverhead, Title: t.title, Clock: s.clock(), Tokens: t.tokens}, t.rounds, list); err != nil {
+	if err := s.compare(Section{Suite: SuiteOverhead, Title: t.title, Clock: s.clock(), Tokens: t.tokens, Unit: t.unit}, t.rounds, list); err != nil {
 		return err
 	}
 	rows := s.report.Sections[len(s.report.Sections)-1].Results
@@ -119,7 +119,10 @@ func (s *suite) peersHooked() error {
 			continue
 		}
 		if err := s.peerHooked(&s.rivals[i]); err != nil {
-			return err
+			if s.ctx.Err() != nil {
+				return err
+			}
+			s.note("%s: %s", s.rivals[i].name, oneLine(err))
 		}
 	}
 	return nil
@@ -140,5 +143,5 @@ func (s *suite) peerHooked(r *rival) (err error) {
 		}
 		list = append(list, c)
 	}
-	return s.compare(Section{Suite: SuiteOverhead, Title: "hooks of " + r.name + ": " + t.title, Clock: s.clock(), Tokens: t.tokens}, t.rounds, list)
+	return s.compare(Section{Suite: SuiteOverhead, Title: "hooks of " + r.name + ": " + t.title, Clock: s.clock(), Tokens: t.tokens, Unit: t.unit}, t.rounds, list)
 }

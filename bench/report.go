@@ -42,7 +42,7 @@ type Section struct {
 	Title   string   `json:"title"`
 	Clock   Clock    `json:"clock"`         // of the ratios
 	Tokens  int      `json:"tokens_a_step"` // that times and bytes are divided by in tables
-	Unit    string   `json:"unit"`          // what one of them is called: token, or start
+	Unit    string   `json:"unit"`          // what one of them is called: token, prompt, session, start
 	Results []Result `json:"results"`
 }
 

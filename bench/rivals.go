@@ -31,6 +31,7 @@ const (
 // rival is a way to run a model in another runtime.
 type rival struct {
 	family  string // one of the runtimes above
+	file    string
 	name    string // with its settings
 	hooked  string // what it has of hooks, in words; "" where it has none
 	batches bool   // several sequences can run at the same time
@@ -132,7 +133,7 @@ func (s *suite) scripts(l library, file string) []rival {
 		if file != s.path {
 			name += ", " + filepath.Base(file)
 		}
-		return rival{l.family, name, l.hooked, l.batches, func(ctx context.Context, r *rival, n peerNeeds) (peer, error) {
+		return rival{l.family, file, name, l.hooked, l.batches, func(ctx context.Context, r *rival, n peerNeeds) (peer, error) {
 			p, err := launch(ctx, r, l.script)
 			if err != nil {
 				return nil, err
@@ -198,7 +199,7 @@ func (s *suite) startOne(r *rival, n peerNeeds) (p peer, end func(*error)) {
 	s.c.Progress("starting " + r.name)
 	p, err := r.start(s.ctx, r, n)
 	if err != nil {
-		s.note("%s takes no part: %s", r.name, strings.ReplaceAll(err.Error(), "\n", ": "))
+		s.note("%s takes no part: %s", r.name, oneLine(err))
 		return nil, func(*error) {}
 	}
 	return p, func(err *error) { *err = errors.Join(*err, p.Close()) }

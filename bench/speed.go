@@ -8,6 +8,7 @@ import "fmt"
 type task struct {
 	title  string
 	tokens int // of a step
+	unit   string
 	rounds int
 	ours   func(e *engine, name string) Contestant
 	theirs func(p peer) Contestant
@@ -17,7 +18,7 @@ type task struct {
 func (s *suite) decoding(context int) task {
 	prompt := s.prompt(context)
 	return task{
-		fmt.Sprintf("decode, %s tokens of context", thousands(context)), decodeStep, s.c.Rounds,
+		fmt.Sprintf("decode, %s tokens of context", thousands(context)), decodeStep, "token", s.c.Rounds,
 		func(e *engine, name string) Contestant { return e.decode(name, prompt, decodeStep, grown) },
 		func(p peer) Contestant { return p.decode(prompt, decodeStep, grown) },
 	}
@@ -27,7 +28,7 @@ func (s *suite) decoding(context int) task {
 func (s *suite) prefilling() task {
 	prompt := s.prompt(s.c.Prompt)
 	return task{
-		fmt.Sprintf("prefill of %s tokens", thousands(s.c.Prompt)), s.c.Prompt, s.c.fewer(),
+		fmt.Sprintf("prefill of %s tokens", thousands(s.c.Prompt)), s.c.Prompt, "token", s.c.fewer(),
 		func(e *engine, name string) Contestant { return e.prefill(name, prompt) },
 		func(p peer) Contestant { return p.prefill(prompt) },
 	}
@@ -37,7 +38,7 @@ func (s *suite) prefilling() task {
 func (s *suite) beginning() task {
 	prompt := s.prompt(firstPrompt)
 	return task{
-		fmt.Sprintf("first token of a %d-token prompt", firstPrompt), 1, s.c.Rounds,
+		fmt.Sprintf("first token of a %d-token prompt", firstPrompt), 1, "prompt", s.c.Rounds,
 		func(e *engine, name string) Contestant { return e.prefill(name, prompt) },
 		func(p peer) Contestant { return p.prefill(prompt) },
 	}
@@ -73,7 +74,7 @@ func (s *suite) sideBySide(t task, peers []peer) error {
 	for _, p := range peers {
 		list = append(list, t.theirs(p))
 	}
-	return s.compare(Section{Suite: SuiteSpeed, Title: t.title, Clock: s.clock(), Tokens: t.tokens}, t.rounds, list)
+	return s.compare(Section{Suite: SuiteSpeed, Title: t.title, Clock: s.clock(), Tokens: t.tokens, Unit: t.unit}, t.rounds, list)
 }
 
 // longest is the context that peers need.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
@@ -118,17 +119,20 @@ func (s *suite) clock() Clock {
 
 // compare runs one comparison and adds it to the report.
 func (s *suite) compare(sec Section, rounds int, list []Contestant) error {
-	if sec.Unit == "" {
-		sec.Unit = "token"
-	}
 	s.c.Progress(sec.Title)
+	var lost []error
 	var err error
-	if sec.Results, err = Compare(s.ctx, rounds, sec.Clock == ClockCPU, list); err != nil {
+	if sec.Results, lost, err = compare(s.ctx, rounds, sec.Clock == ClockCPU, list); err != nil {
 		return fmt.Errorf("bench: %s: %w", sec.Title, err)
+	}
+	for _, err := range lost {
+		s.note("%s: a peer failed and has no row: %s", sec.Title, oneLine(err))
 	}
 	s.report.Sections = append(s.report.Sections, sec)
 	return nil
 }
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ": ") }
 
 // engines are sessions that one comparison steps.
 type engines []*engine

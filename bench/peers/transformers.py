@@ -20,10 +20,11 @@ def load(o):
     cache = [transformers.DynamicCache()]
 
     def run(ids, at, together):
+        behind = cache[0].get_seq_length() - at
         if at == 0:
             cache[0] = transformers.DynamicCache()
-        elif cache[0].get_seq_length() > at:
-            cache[0].crop(at)
+        elif behind > 0:
+            cache[0].crop(-behind)
         start = clocks()
         model(input_ids=torch.tensor([ids]), past_key_values=cache[0], use_cache=True, logits_to_keep=1)
         return since(start)
