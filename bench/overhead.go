@@ -128,6 +128,7 @@ func (s *suite) peersHooked() error {
 	return nil
 }
 
+// peerHooked has the peer without and with its hooks, then this project without and with vectors at all layers.
 func (s *suite) peerHooked(r *rival) (err error) {
 	t := s.decoding(s.c.Contexts[0])
 	var list []Contestant
@@ -140,6 +141,20 @@ func (s *suite) peerHooked(r *rival) (err error) {
 		c := t.theirs(p)
 		if vector {
 			c.Name, c.Hooked = c.Name+" with "+r.hooked, true
+		}
+		list = append(list, c)
+	}
+	var open engines
+	defer func() { open.close() }()
+	const plain = "trimtab"
+	for _, hook := range [][]hooks.Hook{nil, {hooks.HookFunc(edits(hooks.Add, every))}} {
+		e, err := open.add(s.m, hook...)
+		if err != nil {
+			return err
+		}
+		c := t.ours(e, plain)
+		if hook != nil {
+			c.Name, c.Beside = plain+" with vectors at all layers", plain
 		}
 		list = append(list, c)
 	}
