@@ -100,6 +100,9 @@ func TestSpeed(t *testing.T) {
 
 // TestOverhead: each kind has a row in each section, and those that are made of others are compared with them.
 func TestOverhead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("dictionaries of thousands of atoms")
+	}
 	var progress []string
 	c := small(SuiteOverhead)
 	c.Progress = func(what string) { progress = append(progress, what) }
