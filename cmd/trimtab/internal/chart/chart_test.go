@@ -119,3 +119,23 @@ func colours(t *testing.T, path string) (red, blue, height int) {
 	}
 	return red, blue, picture.Bounds().Dy()
 }
+
+func TestRatios(t *testing.T) {
+	for _, name := range []string{"ratios.png", "ratios.svg"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := Ratios(path, "t", "time", []Ratio{{"none", 1, 1, 1}, {"vector", 1.02, 0.99, 1.05}}); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() < 1000 {
+			t.Errorf("chart: %v, %v", info, err)
+		}
+	}
+	if Ratios(filepath.Join(t.TempDir(), "ratios.txt"), "t", "time", []Ratio{{"none", 1, 1, 1}}) == nil {
+		t.Error("a format that there is not was written")
+	}
+	for _, tick := range hundredths(0.95, 1.35) {
+		if len(tick.Label) != 0 && len(tick.Label) != 4 {
+			t.Errorf("label %q", tick.Label)
+		}
+	}
+}
