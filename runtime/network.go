@@ -79,7 +79,7 @@ func (m ownNetwork) reserve(s *Session, n int) error {
 	if s.cache != nil && n <= s.cache.capacity {
 		return nil
 	}
-	c, err := newCache(&m.file.Description, m.config.cache(), n, m.config.Context)
+	c, err := newCache(&m.file.Description, m.config.cache(), m.device, n, m.config.Context)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,12 @@ func (m ownNetwork) reserve(s *Session, n int) error {
 			return err
 		}
 	}
-	if s.cache != nil {
+	if m.device != nil {
+		if err := c.fill(m.file.Layers, s.cache); err != nil {
+			c.close()
+			return err
+		}
+	} else if s.cache != nil {
 		c.copyFrom(s.cache, len(s.past))
 	}
 	s.dropFeeds()
@@ -101,6 +106,12 @@ func (m ownNetwork) reserve(s *Session, n int) error {
 // newNetwork chooses by how the model came.
 func (m *Model) newNetwork() (network, error) {
 	if m.file.Export != nil {
+		if p := m.config.Provider; p != CPU {
+			return nil, &ProviderError{
+				Provider: p, Library: m.config.Library, Reason: "an ONNX export brings a graph and a cache made for the processor",
+				Advice: "open the model from safetensors or GGUF, or choose cpu",
+			}
+		}
 		return newExportNetwork(m)
 	}
 	return ownNetwork{m}, nil

@@ -33,16 +33,20 @@ type Cache uint8
 
 // The caches that graphs are built with.
 const (
-	CacheORT Cache = iota // ONNX Runtime's GroupQueryAttention, float32: see CacheNames
-	CacheF32              // the project's own attention, float32: see CacheName
-	CacheF16              // the same, half precision
-	CacheI8               // the same, bytes with a scale for each 32 columns of a token
+	CacheORT    Cache = iota // ONNX Runtime's GroupQueryAttention, float32: see CacheNames
+	CacheF32                 // the project's own attention, float32: see CacheName
+	CacheF16                 // the same, half precision
+	CacheI8                  // the same, bytes with a scale for each 32 columns of a token
+	CacheORTF16              // ONNX Runtime's GroupQueryAttention in half precision, which is what CUDA has of it
 )
+
+// ORT tells whether ONNX Runtime attends.
+func (c Cache) ORT() bool { return c == CacheORT || c == CacheORTF16 }
 
 // Type is the number type of the cache.
 func (c Cache) Type() quant.Type {
 	switch c {
-	case CacheF16:
+	case CacheF16, CacheORTF16:
 		return quant.F16
 	case CacheI8:
 		return quant.I8
