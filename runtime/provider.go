@@ -11,8 +11,8 @@ import (
 	"github.com/trimtab/trimtab/cgo/ort"
 )
 
-// Provider says what computes: "cpu" or "", "cuda", or "cuda:1" for the second device. "openvino" needs a library built with OpenVINO, and is there to show
-// that nothing depends on one provider.
+// Provider says what computes: "cpu" or "", "cuda", or "cuda:1" for the second device. "openvino" needs a library built with OpenVINO, and is there for tests
+// only, which show by it that nothing depends on the kernels of one provider.
 type Provider string
 
 // The providers.

@@ -149,6 +149,9 @@ func compareModels(t *testing.T, a, b *Model, off float64) {
 		h = plan(hooks.Plan{Taps: []hooks.Tap{e.Tap()}})
 		same(e.Name+" in Go", trace(t, a, hooks.Once(hooks.Logits), h), trace(t, b, hooks.Once(hooks.Logits), h))
 	}
+	if off > 0 {
+		return // tokens and numbers as whole ones are no fair test of kernels that round otherwise
+	}
 	o := Options{MaxTokens: 12, IgnoreEOS: true}
 	for _, n := range []int{5, firstCapacity - 6} { // the second grows the cache while tokens are generated
 		if n+o.MaxTokens > a.config.Context {
@@ -210,11 +213,16 @@ func TestAttentionInHalfPrecision(t *testing.T) {
 const openVINOVariable = "TRIMTAB_OPENVINO"
 
 // TestSecondProvider runs graphs with edits under other kernels than the processor's own: what the edits do does not depend on them. A process has one library
-// of ONNX Runtime, so that a run of this test needs it for every other test too: run it alone.
+// of ONNX Runtime, so this test runs alone, without asynchronous preemption: OpenVINO takes the threads' alternate signal stacks away, and Go's signals land on them.
+//
+//	LD_LIBRARY_PATH=DIR TRIMTAB_OPENVINO=DIR/libonnxruntime.so.1.24.1 TRIMTAB_ONNXRUNTIME=$TRIMTAB_OPENVINO GODEBUG=asyncpreemptoff=1 go test ./runtime -run SecondProvider
 func TestSecondProvider(t *testing.T) {
 	library := os.Getenv(openVINOVariable)
 	if library == "" {
 		t.Skipf("%s names no library", openVINOVariable)
+	}
+	if !strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1") {
+		t.Fatal("want GODEBUG=asyncpreemptoff=1")
 	}
 	profile := filepath.Join(t.TempDir(), "ran")
 	for _, name := range []string{"llama", "qwen3", "gemma3", "gpt2"} {
