@@ -196,11 +196,13 @@ func (b *builder) head(x string) {
 	d := b.d
 	x = b.Add("Gather", "", []string{x, InputRows}, onnx.Attr{Name: "axis", Value: 1})
 	x = b.site("final_norm", Once, b.norm("output_norm", x, d.Width), d.Width, HeadRows)
-	weight := "output"
-	if _, ok := b.src.Tensor("output.weight"); !ok {
-		weight = "token_embd" // tied
+	output := layer{"output", d.Vocab}
+	if _, ok := b.src.Tensor("output.weight"); ok {
+		x = b.linear(x, d.Width, output)
+	} else { // tied
+		x = b.bias(b.linear(x, d.Width, layer{"token_embd", d.Vocab}), []layer{output})
 	}
-	x = b.scaled(b.linear(x, d.Width, layer{weight, d.Vocab}), d.LogitScale)
+	x = b.scaled(x, d.LogitScale)
 	if d.LogitCap != 0 {
 		x = b.scaled(b.op("Tanh", b.scaled(x, 1/d.LogitCap)), d.LogitCap)
 	}
