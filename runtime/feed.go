@@ -14,12 +14,13 @@ import (
 type feed struct {
 	binding *ort.Binding
 	tokens  int // of a pass
-	before  int // tokens of earlier passes that run again in front of them, in a graph without a cache
+	before  int // tokens of earlier passes that run again in front of them: in a graph without a cache, or where the cache is stale
 	rows    int // whose logits are computed: the last ones
 	asked   int // of these, the ones that are read; a graph may compute more
 	ids     []int64
 	last    []int32
 	total   []int32
+	long    []byte // 1 where the factors for long sequences turn; nil where there are none
 	gates   []int64
 	coef    []strengths // by edit
 	numbers [][2]float32Cell

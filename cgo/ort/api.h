@@ -74,7 +74,7 @@ enum {
 };
 
 // ONNXTensorElementDataType
-enum { TT_FLOAT = 1, TT_UINT8 = 2, TT_INT32 = 6, TT_INT64 = 7, TT_FLOAT16 = 10 };
+enum { TT_FLOAT = 1, TT_UINT8 = 2, TT_INT32 = 6, TT_INT64 = 7, TT_BOOL = 9, TT_FLOAT16 = 10 };
 
 // OrtCustomOpInputOutputCharacteristic
 enum { TT_REQUIRED = 0, TT_OPTIONAL = 1 };

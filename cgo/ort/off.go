@@ -21,6 +21,7 @@ const (
 	Uint8   DType = 2
 	Int32   DType = 6
 	Int64   DType = 7
+	Bool    DType = 9
 	Float16 DType = 10
 )
 

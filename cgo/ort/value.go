@@ -21,13 +21,14 @@ const (
 	Uint8   DType = C.TT_UINT8
 	Int32   DType = C.TT_INT32
 	Int64   DType = C.TT_INT64
+	Bool    DType = C.TT_BOOL
 	Float16 DType = C.TT_FLOAT16
 )
 
 // Size returns the bytes of one element.
 func (d DType) Size() int {
 	switch d {
-	case Uint8, 3, 9: // int8, bool
+	case Uint8, Bool, 3: // int8
 		return 1
 	case Float16, 16: // bfloat16
 		return 2

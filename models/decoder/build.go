@@ -15,6 +15,7 @@ const (
 	InputRows  = "rows"      // int64 [r]: which of the s rows go through the head
 	InputLast  = "seqlens_k" // int32 [1]: tokens in the cache after this pass, less 1
 	InputTotal = "total"     // int32 scalar: the same tokens
+	InputLong  = "long"      // bool scalar: the sequence is longer than Rope.Original; where the model has LongFactors
 	InputCos   = "rope_cos"  // float [positions, dims/2], of Description.Rope
 	InputSin   = "rope_sin"
 	OutLogits  = "logits" // float [1, r, vocabulary]
@@ -131,6 +132,9 @@ func (b *builder) inputs() {
 	b.Input(InputRows, onnx.Int64, onnx.Sym("r"))
 	b.Input(InputLast, onnx.Int32, onnx.N(1))
 	b.Input(InputTotal, onnx.Int32)
+	if b.d.Rope.LongFactors != nil {
+		b.Input(InputLong, onnx.Bool)
+	}
 	if b.d.Rope.Dims > 0 {
 		b.Input(InputCos, onnx.Float, onnx.Sym("positions"), onnx.N(b.d.Rope.Dims/2))
 		b.Input(InputSin, onnx.Float, onnx.Sym("positions"), onnx.N(b.d.Rope.Dims/2))
