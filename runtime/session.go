@@ -31,6 +31,8 @@ type Session struct {
 	variant  *variant
 
 	past   []pastToken
+	long   bool         // the rotary embedding turns by its factors for long sequences
+	again  int          // tokens of the cache that turned by the other factors, and run again with the next pass
 	cache  *cache       // of a graph of the project's own
 	export *exportCache // of an export
 	rope   *ropeValues

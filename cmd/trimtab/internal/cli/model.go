@@ -27,6 +27,7 @@ type modelFlags struct {
 	quant  string
 	kern   string
 	kv     string
+	on     string
 }
 
 func (m *modelFlags) add(c *cobra.Command) {
@@ -40,14 +41,28 @@ func (m *modelFlags) add(c *cobra.Command) {
 // addMachine adds the flags that say where and how large, not in which form.
 func (m *modelFlags) addMachine(c *cobra.Command) {
 	f := c.Flags()
+	f.StringVar(&m.on, "provider", string(runtime.CPU), "what computes: cpu, cuda or cuda:N for another device than the first (needs a CUDA build of ONNX Runtime, see --ort-lib)")
 	f.IntVar(&m.config.Threads, "threads", 0, "threads of one pass (default: one a processor, at most 8)")
 	f.IntVar(&m.config.Context, "ctx", 0, "most tokens of a conversation (default: what the model was made for)")
 	f.StringVar(&m.config.Library, "ort-lib", "", "ONNX Runtime's shared library (default: $"+runtime.LibraryVariable+", then .trimtab/lib, then the system's folders)")
 }
 
-// settings returns what the flags say.
-func (m *modelFlags) settings() (runtime.Config, error) {
+// machine returns what the flags of addMachine say.
+func (m *modelFlags) machine() (runtime.Config, error) {
 	config := m.config
+	config.Provider = runtime.Provider(m.on)
+	if err := config.Provider.Check(); err != nil {
+		return config, usageError{fmt.Errorf("--provider: %w", err)}
+	}
+	return config, nil
+}
+
+// settings returns what all flags say.
+func (m *modelFlags) settings() (runtime.Config, error) {
+	config, err := m.machine()
+	if err != nil {
+		return config, err
+	}
 	config.Quant = runtime.Quant(m.quant)
 	config.Kernels, config.KV = runtime.Kernels(m.kern), runtime.KV(m.kv)
 	return config, errors.Join(oneOf("quant", []string{m.quant}, quants), oneOf("kernels", []string{m.kern}, kernelSets), oneOf("kv", []string{m.kv}, caches))
