@@ -36,7 +36,7 @@ func (e *RegressionError) Error() string {
 
 // Against compares every ratio with a baseline's interval, widened on both sides by a share of the baseline's ratio, and returns the rows outside. For this
 // project's rows more than the interval is worse; for a peer's, which says how much longer the peer takes, less is. Rows that only one report has are not
-// compared, nor peers with hooks of their own; an error says that none are in both, or that the reports are of different models.
+// compared, nor those that show the noise, nor peers with hooks of their own; an error says that none are in both, or that the reports are of different models.
 func (r *Report) Against(baseline *Report, tolerance float64) ([]Change, error) {
 	if r.Model != baseline.Model {
 		return nil, fmt.Errorf("bench: baseline: want one of %s, found one of %s", r.Model, baseline.Model)
@@ -48,7 +48,7 @@ func (r *Report) Against(baseline *Report, tolerance float64) ([]Change, error) 
 		for j := range s.Results {
 			x := &s.Results[j]
 			old := baseline.find(s, x.Name)
-			if old == nil || j == 0 || x.Hooked {
+			if old == nil || j == 0 || x.Hooked || x.Name == s.Results[0].Name+again {
 				continue
 			}
 			compared++

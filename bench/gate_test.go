@@ -12,6 +12,7 @@ import (
 func gated(row, peer float64) *Report {
 	return &Report{Model: "m", Sections: []Section{{Suite: SuiteOverhead, Title: "hooks", Clock: ClockWall, Results: []Result{
 		{Name: "none", Ratio: 1, Interval: [2]float64{1, 1}},
+		{Name: "none again", Ratio: row * row, Interval: [2]float64{row * row, row * row}}, // noise, which no gate looks at
 		{Name: "vector", Ratio: row, Interval: [2]float64{row - 0.05, row + 0.05}},
 		{Name: "other", Peer: "other", Ratio: peer, Interval: [2]float64{peer - 0.1, peer + 0.1}},
 		{Name: "other with hooks", Peer: "other", Hooked: true, Ratio: 100 * row, Interval: [2]float64{1, 2}},
@@ -79,7 +80,7 @@ func TestAgainstWhatDoesNotCompare(t *testing.T) {
 		}
 	}
 	b := gated(1.1, 2) // a row that only one has is passed over
-	b.Sections[0].Results = b.Sections[0].Results[:2]
+	b.Sections[0].Results = b.Sections[0].Results[:3]
 	if changes, err := r.Against(b, 0); err != nil || len(changes) != 0 {
 		t.Errorf("%v, %v", changes, err)
 	}

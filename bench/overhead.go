@@ -32,11 +32,11 @@ func (s *suite) hooked(t task, kinds []Kind) error {
 	if err != nil {
 		return err
 	}
-	again, err := open.add(s.m)
+	second, err := open.add(s.m)
 	if err != nil {
 		return err
 	}
-	list := []Contestant{t.ours(base, "none"), t.ours(again, "none again")}
+	list := []Contestant{t.ours(base, "none"), t.ours(second, "none"+again)}
 	costs := make([]cost, len(kinds))
 	for i, k := range kinds {
 		s.c.Progress(t.title + ": " + k.Name)
@@ -98,7 +98,7 @@ func (s *suite) attaching(kinds []Kind) error {
 			})
 		}}
 	}
-	list := []Contestant{fresh("none"), fresh("none again")}
+	list := []Contestant{fresh("none"), fresh("none" + again)}
 	for _, k := range kinds {
 		h, err := k.Hook()
 		if err != nil {

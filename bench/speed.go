@@ -64,7 +64,7 @@ func (s *suite) sideBySide(t task, peers []peer) error {
 	var open engines
 	defer func() { open.close() }()
 	var list []Contestant
-	for _, name := range []string{"trimtab", "trimtab again"} {
+	for _, name := range []string{"trimtab", "trimtab" + again} {
 		e, err := open.add(s.m)
 		if err != nil {
 			return err

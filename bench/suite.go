@@ -22,6 +22,9 @@ const grown = 64
 // firstPrompt is how long a prompt is where the first token is what counts.
 const firstPrompt = 32
 
+// again ends the name of the untouched model's second row, which shows the noise.
+const again = " again"
+
 // Run measures the model at path.
 func Run(ctx context.Context, path string, c Config) (*Report, error) {
 	c = c.withDefaults()

@@ -77,7 +77,10 @@ func (a *app) bench() *cobra.Command {
 
 // benchProbe answers a question of bench in a process of its own.
 func (a *app) benchProbe() *cobra.Command {
-	c := &cobra.Command{Use: probeVerb, Short: "Answer a question of bench", Hidden: true, Args: cobra.NoArgs}
+	c := &cobra.Command{
+		Use: probeVerb, Short: "Answer a question of bench", Hidden: true, Args: cobra.NoArgs,
+		Example: `  echo '{"Path": "model.gguf", "Kind": "vector at one layer"}' | trimtab ` + probeVerb,
+	}
 	c.RunE = a.verb(func(ctx context.Context, _ *cobra.Command, _ []string) error { return bench.Probe(ctx, a.in, a.out) })
 	return c
 }
