@@ -113,6 +113,16 @@ func (s *Steering) readConditions() error {
 	return nil
 }
 
+// Files returns the files of the conditions; those of the directions stand in the spec.
+func (s *Steering) Files() (out []string) {
+	for i, c := range s.spec.When.Terms {
+		if path := c.Source.Path; path != "" && c.Vector == nil && s.whens[i].File != "" {
+			out = append(out, path)
+		}
+	}
+	return out
+}
+
 // When returns the hook under a condition; the strength of both is one knob. The vectors of the conditions stand in their field Vector, or are read from their sources.
 func (s *Steering) When(w When) (*Steering, error) {
 	out := *s

@@ -372,3 +372,13 @@ func TestActAdd(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesOfConditions(t *testing.T) {
+	h, err := Load("vector:testdata/vectors/cast.svec*2[when testdata/vectors/repe.npy@resid_post.3 above 0.1]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.(*Steering).Files(); !slices.Equal(got, []string{"testdata/vectors/repe.npy"}) {
+		t.Errorf("Files() = %q, want the condition's", got)
+	}
+}
