@@ -38,6 +38,13 @@ func (s *Steering) gate(sh *hooks.Shape, edits []hooks.Edit) (hooks.Plan, error)
 		stages = append(stages, s.gatedEdit(g, &edits[i]))
 	}
 	slices.SortStableFunc(stages, func(a, b gatedTap) int { return hooks.Compare(a.tap.Site, b.tap.Site) })
+	if first := stages[0].tap; len(g.terms) > 0 && !first.ReadOnly {
+		start := hooks.Tap{Name: s.name + " when", Site: first.Site, Where: hooks.Where{Phases: hooks.Prefill}, ReadOnly: true}
+		stages = slices.Insert(stages, 0, gatedTap{start, func(i int, a *hooks.Activation) error {
+			g.start(i, a)
+			return nil
+		}})
+	}
 	var plan hooks.Plan
 	for i, one := range stages {
 		one.tap.Func = func(a *hooks.Activation) error { return one.call(i, a) }
