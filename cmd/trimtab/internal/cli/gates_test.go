@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/trimtab/trimtab/hooks"
@@ -129,5 +130,20 @@ func TestConditionOfAFileThatDoesNotFit(t *testing.T) {
 		if r := run("", "generate", tiny(t), "--prompt", "a", "--steer", "vector:"+v+"*2[when "+c+" above 0.1]"); r.status == 0 {
 			t.Errorf("a condition of %s: want an error, found none", c)
 		}
+	}
+}
+
+func TestInspectFilesOfOtherTools(t *testing.T) {
+	const folder = "../../../../steering/testdata/vectors/"
+	for file, want := range map[string]string{
+		"cast.svec": "direction.1 -> resid_pre.1", "repe.npy": "direction.-1 -> resid_post.-1", "angular.npy": "second_direction.2 -> mlp_in.2",
+		"steering-vectors.pt": "direction.2 -> mlp_out.2", "vec_layer_2_tiny.pt": "direction.2 -> resid_post.2", "loose.pt": "needs @SITES",
+	} {
+		if got := ok(t, "", "inspect", folder+file); !strings.Contains(got, want) {
+			t.Errorf("inspect %s: %s\nwant it to say %q", file, got, want)
+		}
+	}
+	if r := run("", "inspect", file(t, "x.json", "{}")); r.status == 0 || !strings.Contains(r.err, "found JSON") {
+		t.Errorf("inspect of other JSON: %s", r.err)
 	}
 }
