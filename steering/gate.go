@@ -32,18 +32,24 @@ type decided struct {
 	on    bool
 }
 
-// begin is called by every tap, in forward order in each pass.
-func (g *gate) begin(tap int, a *hooks.Activation) {
+// begin is called by every tap, in forward order in each pass, and tells whether the pass begins a prompt.
+func (g *gate) begin(tap int, a *hooks.Activation) (prompt bool) {
 	if tap > g.tap && a.First == g.first && a.Phase == g.phase {
 		g.tap = tap
-		return
+		return false
 	}
 	follows := a.Phase == hooks.Prefill && g.phase == hooks.Prefill && g.rest > 0 && a.First > g.first
 	g.tap, g.first, g.phase, g.rest = tap, a.First, a.Phase, a.Rest
 	if g.answer != nil {
 		g.answer.pass(a, follows)
 	}
-	if a.Phase != hooks.Prefill || follows || len(g.terms) == 0 {
+	return a.Phase == hooks.Prefill && !follows
+}
+
+// start is what the first tap of a plan with conditions does: a prompt is not decided yet. Taps that act are called again for passes of the past where a graph has
+// no cache; those that only read are not, and they alone begin prompts.
+func (g *gate) start(tap int, a *hooks.Activation) {
+	if !g.begin(tap, a) {
 		return
 	}
 	for n := len(g.prompts); n > 0 && g.prompts[n-1].first >= a.First; n-- {
@@ -59,7 +65,7 @@ func (g *gate) begin(tap int, a *hooks.Activation) {
 
 // look is what a condition's tap does: it takes a prompt's rows in and decides anew.
 func (g *gate) look(tap int, a *hooks.Activation, t *term, c *condition, all bool) {
-	g.begin(tap, a)
+	g.start(tap, a)
 	value := c.see(a, t.condition.Last, all)
 	c.holds = value > float64(t.condition.Threshold)
 	if t.condition.Below {

@@ -38,6 +38,13 @@ func (s *Steering) gate(sh *hooks.Shape, edits []hooks.Edit) (hooks.Plan, error)
 		stages = append(stages, s.gatedEdit(g, &edits[i]))
 	}
 	slices.SortStableFunc(stages, func(a, b gatedTap) int { return hooks.Compare(a.tap.Site, b.tap.Site) })
+	if first := stages[0].tap; len(g.terms) > 0 && !first.ReadOnly {
+		start := hooks.Tap{Name: s.name + " when", Site: first.Site, Where: hooks.Where{Phases: hooks.Prefill}, ReadOnly: true}
+		stages = slices.Insert(stages, 0, gatedTap{start, func(i int, a *hooks.Activation) error {
+			g.start(i, a)
+			return nil
+		}})
+	}
 	var plan hooks.Plan
 	for i, one := range stages {
 		one.tap.Func = func(a *hooks.Activation) error { return one.call(i, a) }
@@ -111,6 +118,16 @@ func (s *Steering) readConditions() error {
 		}
 	}
 	return nil
+}
+
+// Files returns the files of the conditions; those of the directions stand in the spec.
+func (s *Steering) Files() (out []string) {
+	for i, c := range s.spec.When.Terms {
+		if path := c.Source.Path; path != "" && c.Vector == nil && s.whens[i].File != "" {
+			out = append(out, path)
+		}
+	}
+	return out
 }
 
 // When returns the hook under a condition; the strength of both is one knob. The vectors of the conditions stand in their field Vector, or are read from their sources.

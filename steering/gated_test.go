@@ -235,8 +235,8 @@ func TestConditionBehindTheEdit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &player{t: t, plan: hooks.Plan{Taps: plan.Taps[:1]}}
-	look := &player{t: t, plan: hooks.Plan{Taps: plan.Taps[1:]}}
+	p := &player{t: t, plan: hooks.Plan{Taps: plan.Taps[:2]}} // where a prompt begins, and the edit
+	look := &player{t: t, plan: hooks.Plan{Taps: plan.Taps[2:]}}
 	row := []float32{5, 0.1, 0}
 	if got := p.pass(hooks.Prefill, 0, []int32{1, 2}, row, row); got[2] != 0 {
 		t.Errorf("prompt: %v, want it left alone", got)
@@ -244,6 +244,27 @@ func TestConditionBehindTheEdit(t *testing.T) {
 	look.pass(hooks.Prefill, 0, []int32{1, 2}, row, row)
 	if got := p.pass(hooks.Decode, 0, []int32{1}, row); got[2] != 1 {
 		t.Errorf("answer: %v, want it steered", got)
+	}
+}
+
+// TestConditionsOfAGraphWithoutCache calls the taps that act again for the prompt before each generated token, as a graph without a cache makes it necessary.
+func TestConditionsOfAGraphWithoutCache(t *testing.T) {
+	c := vector(t, map[int][]float32{1: {1, 0, 0}})
+	row := []float32{5, 0.1, 0}
+	p := play(t, mustWhen(t, Add(hooks.At(hooks.ResidPost, 2), []float32{0, 0, 1}, 1), When{Terms: []Condition{{Vector: c, Threshold: 0.5}}}))
+	p.pass(hooks.Prefill, 0, []int32{1, 2}, row, row)
+	all := p.plan.Taps
+	for token := range 2 {
+		p.plan.Taps = slices.DeleteFunc(slices.Clone(all), func(tap hooks.Tap) bool { return tap.ReadOnly })
+		p.past = 0
+		if got := p.pass(hooks.Prefill, 0, []int32{1, 2}, row, row); got[2] != 1 || got[5] != 1 {
+			t.Errorf("token %d: the prompt again: %v, want it steered as before", token, got)
+		}
+		p.past = 2 + token
+		p.plan.Taps = all
+		if got := p.pass(hooks.Decode, 0, []int32{1}, row); got[2] != 1 {
+			t.Errorf("token %d: %v, want it steered", token, got)
+		}
 	}
 }
 
@@ -370,5 +391,15 @@ func TestActAdd(t *testing.T) {
 		if _, err := h.Bind(wide()); err == nil {
 			t.Error("actadd at a block that the model lacks: want an error, found none")
 		}
+	}
+}
+
+func TestFilesOfConditions(t *testing.T) {
+	h, err := Load("vector:testdata/vectors/cast.svec*2[when testdata/vectors/repe.npy@resid_post.3 above 0.1]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.(*Steering).Files(); !slices.Equal(got, []string{"testdata/vectors/repe.npy"}) {
+		t.Errorf("Files() = %q, want the condition's", got)
 	}
 }

@@ -24,7 +24,8 @@ const (
 
 // Suggest chooses a run of sites by a method's measures. layer returns the block of a site; of says how many blocks the model has.
 func Suggest(list []Layer, m Method, layer func(site int) int, of int) Range {
-	early := func(i int) bool { return float64(layer(i)) < lateShare*float64(of) || layer(len(list)-1) < of/2 }
+	only := float64(layer(0)) >= lateShare*float64(of) // nothing but late layers was read
+	early := func(i int) bool { return only || float64(layer(i)) < lateShare*float64(of) }
 	best := -1
 	for i := range list {
 		if a := list[i].Of(m).AUROC; early(i) && !math.IsNaN(a) && (best < 0 || a > list[best].Of(m).AUROC) {
@@ -62,6 +63,10 @@ func reason(list []Layer, m Method, r Range, best int, layer func(int) int, of i
 		}
 	}
 	out := fmt.Sprintf("held-out AUROC is %.2f at layer %d, the best before the last fifth of %d blocks", list[best].Of(m).AUROC, layer(best), of)
+	if float64(layer(0)) >= lateShare*float64(of) {
+		out = fmt.Sprintf("held-out AUROC is %.2f at layer %d, the best of the last fifth of %d blocks, where little of the model is left to work with a change",
+			list[best].Of(m).AUROC, layer(best), of)
+	}
 	if r.First < r.Last {
 		return out + fmt.Sprintf(", and at least %.2f in layers %d to %d, whose neighbours have cosines of at least %.2f", least, layer(r.First), layer(r.Last), cosine)
 	}

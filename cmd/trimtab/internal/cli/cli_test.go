@@ -209,7 +209,7 @@ func TestInspect(t *testing.T) {
 			t.Errorf("site %s: want a width or a reason, found %d and %q", s.Point, s.Width, s.Missing)
 		}
 	}
-	if found["resid_post"] != "0-2" || len(found) != 16 {
+	if found["resid_post"] != "0-2" || len(found) != 17 {
 		t.Errorf("sites: %v", found)
 	}
 	var vector struct {

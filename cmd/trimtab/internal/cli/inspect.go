@@ -62,8 +62,24 @@ func inspectFile(path string) (report, error) {
 		return inspectModel(path)
 	case formatSafetensors:
 		return inspectSafetensors(path)
+	case formatZip, formatNumPy, formatJSON:
+		return inspectLoose(path, format)
 	}
 	return nil, fmt.Errorf("inspect %s: want a GGUF file, a safetensors file or a model's folder, found %s", path, format)
+}
+
+// inspectLoose describes the directions of a file of another tool, or the two of a file of planes.
+func inspectLoose(path string, format format) (report, error) {
+	v, err := steering.ReadVector(steering.Source{Path: path})
+	if err == nil {
+		return newVectors(v), nil
+	}
+	first, err1 := steering.ReadVector(steering.Source{Path: path, Family: "first_direction"})
+	second, err2 := steering.ReadVector(steering.Source{Path: path, Family: "second_direction"})
+	if err1 == nil && err2 == nil {
+		return newVectors(first, second), nil
+	}
+	return nil, fmt.Errorf("inspect %s: want a vector, a GGUF file, a safetensors file or a model's folder, found %s: %w", path, format, err)
 }
 
 func inspectGGUF(path string) (report, error) {

@@ -19,6 +19,9 @@ const (
 	formatGGUF        format = "GGUF"
 	formatSafetensors format = "safetensors"
 	formatFolder      format = "a folder"
+	formatZip         format = "a zip archive, such as PyTorch or NumPy write"
+	formatNumPy       format = "a NumPy array"
+	formatJSON        format = "JSON"
 )
 
 // signatures are the first bytes of files that people have beside models.
@@ -31,10 +34,10 @@ func signatures() []struct {
 		found format
 	}{
 		{"GGUF", formatGGUF},
-		{"PK\x03\x04", "a zip archive, such as PyTorch or NumPy write"},
+		{"PK\x03\x04", formatZip},
 		{"\x80\x02", "a Python pickle"},
 		{"\x80\x04", "a Python pickle"},
-		{"\x93NUMPY", "a NumPy array"},
+		{"\x93NUMPY", formatNumPy},
 		{"\x89HDF\r\n", "an HDF5 file"},
 		{"\x1f\x8b", "gzip"},
 		{"ggml", "a file of the format before GGUF"},
@@ -78,7 +81,7 @@ func guess(head []byte, size int64) format {
 	case len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= uint64(size):
 		return formatSafetensors
 	case utf8.Valid(head) && (head[0] == '{' || head[0] == '['):
-		return "JSON"
+		return formatJSON
 	case utf8.Valid(head) && bytes.IndexByte(head, 0) < 0:
 		return "text"
 	}

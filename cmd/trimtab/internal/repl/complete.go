@@ -78,7 +78,7 @@ func specWords(c *Chat, arg string) (string, []string) {
 	if at := strings.LastIndexByte(file, '@'); at > strings.LastIndexByte(file, filepath.Separator) {
 		return points(file[at+1:])
 	}
-	if kind == string(steering.KindRotate) {
+	if kind == string(steering.KindRotate) || kind == string(steering.KindRotatePositive) {
 		file = file[strings.LastIndexByte(file, ',')+1:]
 	}
 	return fileWords(c, file)
