@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,14 @@ func TestGuard(t *testing.T) {
 	held := answers(t, "ab\n", "--steer", vector, "--max-kl", "1e-9")[0]
 	if without := answers(t, "ab\n")[0]; held != without {
 		t.Errorf("held to nothing: %q, without steering %q", held, without)
+	}
+	// A graph without a cache runs earlier tokens again, and must hold them to the same limits again.
+	var both [2]generated
+	for i, name := range []string{"llama-optimum", "llama-optimum-nopast"} {
+		decode(t, ok(t, "", "generate", fixture.Path(t, "fixtures/onnx/"+name), "--json", "-n", "8", "--ids", "1,5,9,12", "--temp", "0", "--steer", vector, "--max-ratio", "0.05"), &both[i])
+	}
+	if !slices.Equal(both[0].IDs, both[1].IDs) {
+		t.Errorf("with a cache %v, without one %v", both[0].IDs, both[1].IDs)
 	}
 	r := pipe(t, "ab\n/steer "+vector+"\nab\n", "--max-kl", "0.05")
 	if r.status != 0 || !strings.Contains(r.err, "guard: held steering back at ") {
