@@ -88,6 +88,9 @@ func TestPlantedFaults(t *testing.T) {
 			if tc.say == "" && strings.Count(r.err, "\n") != 1 {
 				t.Errorf("a sound vector: %s", r.err)
 			}
+			if never := strings.Contains(r.err, "never fired"); never != (tc.specs[0] == rule) {
+				t.Errorf("never fired: %v\n%s", never, r.err)
+			}
 			chat := run("ab\n", "chat", tc.model, "-n", "2", "--steer", tc.specs[0])
 			if len(tc.specs) == 1 && tc.model != parallel && ((chat.status != 0) != tc.refused || !strings.Contains(chat.err, tc.say)) {
 				t.Errorf("in a chat: status %d, %s", chat.status, chat.err)

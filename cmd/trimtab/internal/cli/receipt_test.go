@@ -170,6 +170,9 @@ func TestReplayNamesTheFirstDifference(t *testing.T) {
 		{"another token", func(_ *receipt.Header, run *receipt.Run) { run.IDs[3] ^= 1 }, "answer 1, token 4: want ", 1},
 		{"a token more", func(_ *receipt.Header, run *receipt.Run) { run.IDs, run.LogProbs = run.IDs[:5], run.LogProbs[:5] }, "want 5 tokens, found 6", 1},
 		{"another log-probability", func(_ *receipt.Header, run *receipt.Run) { run.LogProbs[2] -= 0.5 }, "answer 1, token 3: the same tokens, at a log-probability of", 0},
+		{"broken off", func(_ *receipt.Header, run *receipt.Run) {
+			run.IDs, run.LogProbs, run.Finish = run.IDs[:3], run.LogProbs[:3], ""
+		}, "the same 3 tokens", 0},
 		{"another version", func(h *receipt.Header, _ *receipt.Run) { h.Versions.ONNXRuntime = "0.1" }, "version of ONNX Runtime: the receipt has 0.1", 0},
 		{"other instructions", func(h *receipt.Header, _ *receipt.Run) { h.Machine.Instructions = "abacus" }, "the receipt has abacus", 0},
 		{"another form", func(h *receipt.Header, _ *receipt.Run) { h.Format = "bill" }, `found "bill"`, 1},
