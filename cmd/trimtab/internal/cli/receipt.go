@@ -152,7 +152,7 @@ func (a *app) runReplay(ctx context.Context, path string, json bool) (err error)
 	}
 	defer closing(m, &err)
 	out := replayedAnswers{Answers: len(runs), Same: true, Changes: receipt.Changes(h, runs, built(), m)}
-	p := receipt.NewPlayer(m)
+	p := receipt.NewPlayer(m, runs)
 	defer p.Close()
 	for i := range runs {
 		got, err := p.Play(ctx, &runs[i])
