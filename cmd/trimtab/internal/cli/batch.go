@@ -34,6 +34,15 @@ func (v *generateVerb) batch(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
+	list, conditions, err := watchConditions(m, list)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			sayUnfired(v.err, conditions)
+		}
+	}()
 	if v.to, err = v.trust.recorder(m); err != nil {
 		return err
 	}

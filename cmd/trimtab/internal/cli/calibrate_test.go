@@ -37,6 +37,7 @@ func TestCalibrate(t *testing.T) {
 		{"a concept", vector, concept, "0.05", []string{"resid_post.0-1"}, true, "concept always"},
 		{"one range after the other", vector, "", "0.05", []string{"resid_post.0", "resid_post.1"}, true, ""},
 		{"a projection that is too weak", "project:" + vectorFile(t, "p", 64, "0"), "", "20", nil, false, "the budget cannot be met: up to strength 1"},
+		{"a vector beyond all bounds", "vector:" + vectorFile(t, "huge", 64, "0") + "*1e30", tokens, "0.5", nil, false, "the budget cannot be met: even at strength"},
 		{"rules that never fire", "rules:" + rulesFile(t, "quiet: never -> promote always *0.5\n"), "", "0.5", nil, false, "it never fired"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

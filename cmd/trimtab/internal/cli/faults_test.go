@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,9 @@ func TestPlantedFaults(t *testing.T) {
 			if tc.say == "" && strings.Count(r.err, "\n") != 1 {
 				t.Errorf("a sound vector: %s", r.err)
 			}
+			if never := strings.Contains(r.err, "never fired"); never != (tc.specs[0] == rule) {
+				t.Errorf("never fired: %v\n%s", never, r.err)
+			}
 			chat := run("ab\n", "chat", tc.model, "-n", "2", "--steer", tc.specs[0])
 			if len(tc.specs) == 1 && tc.model != parallel && ((chat.status != 0) != tc.refused || !strings.Contains(chat.err, tc.say)) {
 				t.Errorf("in a chat: status %d, %s", chat.status, chat.err)
@@ -136,6 +140,14 @@ func TestGuard(t *testing.T) {
 	held := answers(t, "ab\n", "--steer", vector, "--max-kl", "1e-9")[0]
 	if without := answers(t, "ab\n")[0]; held != without {
 		t.Errorf("held to nothing: %q, without steering %q", held, without)
+	}
+	// A graph without a cache runs earlier tokens again, and must hold them to the same limits again.
+	var both [2]generated
+	for i, name := range []string{"llama-optimum", "llama-optimum-nopast"} {
+		decode(t, ok(t, "", "generate", fixture.Path(t, "fixtures/onnx/"+name), "--json", "-n", "8", "--ids", "1,5,9,12", "--temp", "0", "--steer", vector, "--max-ratio", "0.05"), &both[i])
+	}
+	if !slices.Equal(both[0].IDs, both[1].IDs) {
+		t.Errorf("with a cache %v, without one %v", both[0].IDs, both[1].IDs)
 	}
 	r := pipe(t, "ab\n/steer "+vector+"\nab\n", "--max-kl", "0.05")
 	if r.status != 0 || !strings.Contains(r.err, "guard: held steering back at ") {

@@ -81,6 +81,15 @@ func (v *generateVerb) run(ctx context.Context, c *cobra.Command, path string) (
 	if err != nil {
 		return err
 	}
+	list, conditions, err := watchConditions(m, list)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			sayUnfired(v.err, conditions)
+		}
+	}()
 	if v.to, err = v.trust.recorder(m); err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func (a *app) runReplay(ctx context.Context, path string, json bool) (err error)
 	}
 	defer closing(m, &err)
 	out := replayedAnswers{Answers: len(runs), Same: true, Changes: receipt.Changes(h, runs, built(), m)}
-	p := receipt.NewPlayer(m)
+	p := receipt.NewPlayer(m, runs)
 	defer p.Close()
 	for i := range runs {
 		got, err := p.Play(ctx, &runs[i])
@@ -210,7 +210,7 @@ func (a *app) printReplay(out *replayedAnswers, path string, json bool) error {
 	case !out.Same:
 		return fmt.Errorf("replay %s: %s", path, out.Difference)
 	case changed > 0:
-		return fmt.Errorf("replay %s: the tokens are the same, but %d files are not those of the receipt", path, changed)
+		return fmt.Errorf("replay %s: the tokens are the same, but files are not those of the receipt: %d", path, changed)
 	}
 	return nil
 }

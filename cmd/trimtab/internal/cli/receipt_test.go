@@ -87,8 +87,8 @@ func TestReplayOfAChat(t *testing.T) {
 	needRuntime(t)
 	vector, dir := vectorFile(t, "happy", 64, "0", "1"), atoms(t)
 	rules := rulesFile(t, "loud: always and not never -> strong, promote never *0.25\n")
-	lines := "ab\n/steer vector:" + vector + "*2[decode]\nmore\n/alpha -3\nstill\n/rules " + rules + "\n/rule strong -> promote always *0.125\nhello\n/probe itda:" + dir +
-		"\nagain\n/unsteer happy\nplain\n/regen\n/temp 1\n/undo\n/regen\n"
+	lines := "ab\n/steer vector:" + vector + "*2[decode]\nmore\n/compare\n/alpha -3\nstill\n/rules " + rules + "\n/rule strong -> promote always *0.125\nhello\n/probe itda:" + dir +
+		"\nagain\n/compare\n/unsteer happy\nplain\n/regen\n/temp 1\n/undo\n/regen\n"
 	for _, flags := range [][]string{nil, {"--max-kl", "0.02", "--max-ratio", "0.25"}, {"--max-kl", "0.02", "--guard", "stop"}} {
 		path := filepath.Join(t.TempDir(), "receipt.jsonl")
 		r := pipe(t, lines, append(flags, "--receipt", path)...)
@@ -96,9 +96,22 @@ func TestReplayOfAChat(t *testing.T) {
 			t.Fatalf("status %d: %s", r.status, r.err)
 		}
 		got, again := replay(t, path)
-		if again.status != 0 || !got.Same || got.Difference != nil || got.Answers != 8 {
+		if again.status != 0 || !got.Same || got.Difference != nil || got.Answers != 10 {
 			t.Errorf("%v: status %d, %s\n%s", flags, again.status, again.out, again.err)
 		}
+	}
+}
+
+// TestReplayOfAChatWithExperts: masks that are turned on and off between answers, while experts are watched.
+func TestReplayOfAChatWithExperts(t *testing.T) {
+	needRuntime(t)
+	path := filepath.Join(t.TempDir(), "receipt.jsonl")
+	lines := "/experts\ni am curious . what is the best way to paint a glorb ?\n/experts off 1/7,1/10\n/regen\n/experts off 1/15\nhello\n/experts on 1/7\n/temp 1\nmore ?\n"
+	if r := run(lines, "chat", fixture.Path(t, "organism/model"), "--temp", "0", "-n", "12", "--receipt", path); r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	if got, r := replay(t, path); r.status != 0 || !got.Same || got.Difference != nil || got.Answers != 4 {
+		t.Errorf("status %d, %s\n%s", r.status, r.out, r.err)
 	}
 }
 
@@ -170,6 +183,9 @@ func TestReplayNamesTheFirstDifference(t *testing.T) {
 		{"another token", func(_ *receipt.Header, run *receipt.Run) { run.IDs[3] ^= 1 }, "answer 1, token 4: want ", 1},
 		{"a token more", func(_ *receipt.Header, run *receipt.Run) { run.IDs, run.LogProbs = run.IDs[:5], run.LogProbs[:5] }, "want 5 tokens, found 6", 1},
 		{"another log-probability", func(_ *receipt.Header, run *receipt.Run) { run.LogProbs[2] -= 0.5 }, "answer 1, token 3: the same tokens, at a log-probability of", 0},
+		{"broken off", func(_ *receipt.Header, run *receipt.Run) {
+			run.IDs, run.LogProbs, run.Finish = run.IDs[:3], run.LogProbs[:3], ""
+		}, "the same 3 tokens", 0},
 		{"another version", func(h *receipt.Header, _ *receipt.Run) { h.Versions.ONNXRuntime = "0.1" }, "version of ONNX Runtime: the receipt has 0.1", 0},
 		{"other instructions", func(h *receipt.Header, _ *receipt.Run) { h.Machine.Instructions = "abacus" }, "the receipt has abacus", 0},
 		{"another form", func(h *receipt.Header, _ *receipt.Run) { h.Format = "bill" }, `found "bill"`, 1},

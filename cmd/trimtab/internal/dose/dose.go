@@ -105,7 +105,7 @@ func (m *Meter) Write(ctx context.Context, tokens int) (*Reading, error) {
 }
 
 // Standard errors that an effect must be away from nothing.
-const clear = 2
+const clearly = 2
 
 // neverFired is said of steering that left every bit of every prompt's logits.
 const neverFired = "changes nothing on these prompts: it never fired"
@@ -174,9 +174,9 @@ func wanted(k steering.Kind, strength float64) float64 {
 // works tells whether an effect is clear, and has the sign that is wanted.
 func (p *Point) works(sign float64) bool {
 	if sign == 0 {
-		return math.Abs(p.Effect) > clear*p.Error
+		return math.Abs(p.Effect) > clearly*p.Error
 	}
-	return sign*p.Effect > clear*p.Error
+	return sign*p.Effect > clearly*p.Error
 }
 
 func (p *Point) effect(measure string, sign float64) string {

@@ -148,17 +148,27 @@ func (s *Steered) At(ctx context.Context, strength float64) (Point, error) {
 		for k, x := range plain {
 			p.Moved = p.Moved || x != row[k]
 		}
-		p.KLs = append(p.KLs, KL(plain, row))
+		p.KLs = append(p.KLs, finite(KL(plain, row)))
 		if s.meter.measure != nil {
-			p.Values = append(p.Values, s.value())
+			p.Values = append(p.Values, finite(s.value()))
 			effects = append(effects, p.Values[i]-s.meter.values[i])
 		}
 	}
 	p.KL, p.Value, p.Effect, p.Error = mean(p.KLs), mean(p.Values), mean(effects), errorOf(effects)
 	if s.rows > 0 {
-		p.Ratio = s.change / float64(s.rows)
+		p.Ratio = finite(s.change / float64(s.rows))
 	}
 	return p, nil
+}
+
+// unbounded stands for what is no number, or none that JSON can hold: divergences and lengths of activations that a strength took beyond all bounds.
+const unbounded = 1e9
+
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.Abs(x) > unbounded {
+		return unbounded
+	}
+	return x
 }
 
 func mean(list []float64) float64 {

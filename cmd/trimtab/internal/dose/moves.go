@@ -3,6 +3,7 @@
 package dose
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -48,21 +49,52 @@ type Moves struct {
 	// See is called behind the hooks with a site's number and the rows as they were in front of them. It may write a.Data unless ReadOnly is set.
 	See      func(site int, a *hooks.Activation, before []float32) error
 	ReadOnly bool
-	before   [][]float32
+	before   [][]rows // by site: what is still to be seen behind the hooks
+}
+
+// rows are those of one call of a tap. A graph without a cache runs earlier passes again, each in a call of its own, all of a site's before the next tap's.
+type rows struct {
+	first int
+	data  []float32
 }
 
 // First is to be attached in front of the hooks.
 func (m *Moves) First() hooks.Hook {
-	m.before = make([][]float32, len(m.Sites))
+	m.before = make([][]rows, len(m.Sites))
 	return m.hook("before", func(i int, a *hooks.Activation) error {
-		m.before[i] = append(m.before[i][:0], a.Data...)
+		k := m.kept(i, a.First)
+		if k < 0 {
+			k = m.kept(i, seen)
+		}
+		if k < 0 {
+			k = len(m.before[i])
+			m.before[i] = append(m.before[i], rows{})
+		}
+		r := &m.before[i][k]
+		r.first, r.data = a.First, append(r.data[:0], a.Data...)
 		return nil
 	})
 }
 
+// seen is the first position of rows whose memory may be used again.
+const seen = -1
+
+// kept returns the rows that begin at a position, or -1.
+func (m *Moves) kept(site, first int) int {
+	return slices.IndexFunc(m.before[site], func(r rows) bool { return r.first == first })
+}
+
 // Last is to be attached behind the hooks.
 func (m *Moves) Last() hooks.Hook {
-	return m.hook("after", func(i int, a *hooks.Activation) error { return m.See(i, a, m.before[i]) })
+	return m.hook("after", func(i int, a *hooks.Activation) error {
+		k := m.kept(i, a.First)
+		if k < 0 || len(m.before[i][k].data) != len(a.Data) {
+			return fmt.Errorf("dose: %s: want the %d rows from position %d on in front of the hooks too, found others", a.Site, len(a.Rows), a.First)
+		}
+		r := &m.before[i][k]
+		r.first = seen
+		return m.See(i, a, r.data)
+	})
 }
 
 func (m *Moves) hook(name string, see func(site int, a *hooks.Activation) error) hooks.Hook {

@@ -59,11 +59,11 @@ func (m *Meter) Read(ctx context.Context, texts []Text) (*Reading, error) {
 		}
 		t.Distinct = distinctPairs(t.IDs)
 		if len(t.IDs) > 0 {
-			t.Perplexity = math.Exp(one / float64(len(t.IDs)))
+			t.Perplexity = finite(math.Exp(one / float64(len(t.IDs))))
 		}
 		loss, n, distinct = loss+one, n+len(t.IDs), distinct+t.Distinct
 	}
-	out.Perplexity, out.Distinct = math.Exp(loss/math.Max(float64(n), 1)), distinct/math.Max(float64(len(texts)), 1)
+	out.Perplexity, out.Distinct = finite(math.Exp(loss/math.Max(float64(n), 1))), distinct/math.Max(float64(len(texts)), 1)
 	return out, nil
 }
 

@@ -26,8 +26,13 @@ func (h *Header) Config() runtime.Config {
 
 // Player runs the answers of a receipt again, each in the session and behind the answers that it had.
 type Player struct {
-	model    *runtime.Model
-	number   int // of the session
+	model  *runtime.Model
+	stands map[int]*stand // by number of the session
+	last   map[int]int    // the last answer of each session
+}
+
+// stand is a session with what is on it.
+type stand struct {
 	session  *runtime.Session
 	guard    *dose.Guard
 	attached []played
@@ -42,25 +47,44 @@ type played struct {
 	at     *runtime.Attachment
 }
 
-// NewPlayer returns a player on an opened model.
-func NewPlayer(m *runtime.Model) *Player { return &Player{model: m} }
+// NewPlayer returns a player of runs on an opened model.
+func NewPlayer(m *runtime.Model, runs []Run) *Player {
+	p := &Player{model: m, stands: map[int]*stand{}, last: map[int]int{}}
+	for i := range runs {
+		p.last[runs[i].Session] = runs[i].Number
+	}
+	return p
+}
 
 // Close gives the sessions back.
 func (p *Player) Close() {
-	p.session.Close()
-	p.guard.Close()
+	for _, s := range p.stands {
+		s.close()
+	}
+}
+
+func (s *stand) close() {
+	s.session.Close()
+	s.guard.Close()
 }
 
 // Play answers the prompt of a run again.
 func (p *Player) Play(ctx context.Context, run *Run) (*answer.Answer, error) {
-	if err := p.prepare(run); err != nil {
+	st, err := p.prepare(run)
+	if err != nil {
 		return nil, fmt.Errorf("replay: answer %d: %w", run.Number, err)
 	}
+	defer func() {
+		if p.last[run.Session] == run.Number {
+			st.close()
+			delete(p.stands, run.Session)
+		}
+	}()
 	settings := run.Sampling.settings()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	n := 0
-	a, err := answer.Follow(ctx, p.session, run.PromptIDs, &settings, func(*runtime.Token) {
+	a, err := answer.Follow(ctx, st.session, run.PromptIDs, &settings, func(*runtime.Token) {
 		if n++; run.Finish == "" && n == len(run.IDs) {
 			stop()
 		}
@@ -75,66 +99,71 @@ func (p *Player) Play(ctx context.Context, run *Run) (*answer.Answer, error) {
 }
 
 // prepare brings session, steering and strengths to where they were.
-func (p *Player) prepare(run *Run) error {
-	if p.session == nil || p.number != run.Session {
-		if err := p.open(run); err != nil {
-			return err
+func (p *Player) prepare(run *Run) (*stand, error) {
+	s := p.stands[run.Session]
+	if s == nil {
+		var err error
+		if s, err = p.open(run); err != nil {
+			return nil, err
 		}
+		p.stands[run.Session] = s
 	}
-	if err := p.attach(run); err != nil {
-		return err
+	if err := s.attach(run); err != nil {
+		return nil, err
 	}
-	for i, s := range p.steering(run) {
-		p.attached[i].hook.Strength().Set(float32(s.Strength))
+	for i, one := range steers(run) {
+		s.attached[i].hook.Strength().Set(float32(one.Strength))
 	}
-	return nil
+	return s, nil
 }
 
 // open begins a new session.
-func (p *Player) open(run *Run) (err error) {
-	p.Close()
-	p.guard, p.attached, p.around, p.reading, p.number = nil, nil, nil, nil, run.Session
-	if p.session, err = p.model.NewSession(); err != nil {
-		return err
+func (p *Player) open(run *Run) (s *stand, err error) {
+	s = &stand{}
+	if s.session, err = p.model.NewSession(); err != nil {
+		return nil, err
 	}
 	if run.Guard != nil {
-		p.guard, err = dose.NewGuard(p.model, *run.Guard)
+		if s.guard, err = dose.NewGuard(p.model, *run.Guard); err != nil {
+			s.session.Close()
+			return nil, err
+		}
 	}
-	return err
+	return s, nil
 }
 
-// steering are the parts of a run that may change something.
-func (p *Player) steering(run *Run) []Steered {
-	return slices.DeleteFunc(slices.Clone(run.Steering), func(s Steered) bool { return s.Probe })
+// steers are the parts of a run that may change something.
+func steers(run *Run) []Steered {
+	return slices.DeleteFunc(slices.Clone(run.Steering), func(x Steered) bool { return x.Probe })
 }
 
 // attach takes off what the run no longer had and puts on what is new, in the order of the receipt: what is kept in the session's cache depends on it.
-func (p *Player) attach(run *Run) error {
-	if err := p.detach(p.reading); err != nil {
+func (s *stand) attach(run *Run) error {
+	if err := s.detach(s.reading); err != nil {
 		return err
 	}
-	p.reading = nil
-	want := p.steering(run)
-	same := slices.EqualFunc(want, p.attached, func(s Steered, one played) bool { return s.Attachment == one.number })
-	if !same || (p.guard != nil && p.around == nil) {
-		if err := p.change(want); err != nil {
+	s.reading = nil
+	want := steers(run)
+	same := slices.EqualFunc(want, s.attached, func(x Steered, one played) bool { return x.Attachment == one.number })
+	if !same || (s.guard != nil && s.around == nil) {
+		if err := s.change(want); err != nil {
 			return err
 		}
 	}
-	return p.probes(run)
+	return s.probes(run)
 }
 
 // change replaces the steering that is attached.
-func (p *Player) change(want []Steered) error {
-	if err := p.detach(p.around); err != nil {
+func (s *stand) change(want []Steered) error {
+	if err := s.detach(s.around); err != nil {
 		return err
 	}
-	p.around = nil
+	s.around = nil
 	var kept []played
-	for _, one := range p.attached {
-		if slices.ContainsFunc(want, func(s Steered) bool { return s.Attachment == one.number }) {
+	for _, one := range s.attached {
+		if slices.ContainsFunc(want, func(x Steered) bool { return x.Attachment == one.number }) {
 			kept = append(kept, one)
-		} else if err := p.session.Detach(one.at); err != nil {
+		} else if err := s.session.Detach(one.at); err != nil {
 			return err
 		}
 	}
@@ -151,17 +180,17 @@ func (p *Player) change(want []Steered) error {
 		}
 		kept = append(kept, played{number: want[i].Attachment, hook: h})
 	}
-	p.attached = kept
-	return p.put()
+	s.attached = kept
+	return s.put()
 }
 
 // put attaches what is not yet on the session; a guard stands around everything.
-func (p *Player) put() error {
-	if p.guard == nil {
-		for i := range p.attached {
-			if one := &p.attached[i]; one.at == nil {
+func (s *stand) put() error {
+	if s.guard == nil {
+		for i := range s.attached {
+			if one := &s.attached[i]; one.at == nil {
 				var err error
-				if one.at, err = p.session.Attach(one.hook); err != nil {
+				if one.at, err = s.session.Attach(one.hook); err != nil {
 					return err
 				}
 			}
@@ -169,27 +198,27 @@ func (p *Player) put() error {
 		return nil
 	}
 	var list []hooks.Hook
-	for i := range p.attached {
-		list = append(list, p.attached[i].hook)
-		if at := p.attached[i].at; at != nil {
-			if err := p.session.Detach(at); err != nil {
+	for i := range s.attached {
+		list = append(list, s.attached[i].hook)
+		if at := s.attached[i].at; at != nil {
+			if err := s.session.Detach(at); err != nil {
 				return err
 			}
 		}
 	}
-	all, err := p.guard.Attach(p.session, list...)
+	all, err := s.guard.Attach(s.session, list...)
 	if err != nil {
 		return err
 	}
-	for i := range p.attached {
-		p.attached[i].at = all[i+1]
+	for i := range s.attached {
+		s.attached[i].at = all[i+1]
 	}
-	p.around = []*runtime.Attachment{all[0], all[len(all)-1]}
+	s.around = []*runtime.Attachment{all[0], all[len(all)-1]}
 	return nil
 }
 
 // probes attaches what only reads, for what it reports.
-func (p *Player) probes(run *Run) error {
+func (s *stand) probes(run *Run) error {
 	for i := range run.Steering {
 		if !run.Steering[i].Probe {
 			continue
@@ -198,18 +227,18 @@ func (p *Player) probes(run *Run) error {
 		if err != nil {
 			return err
 		}
-		at, err := p.session.Attach(h)
+		at, err := s.session.Attach(h)
 		if err != nil {
 			return err
 		}
-		p.reading = append(p.reading, at)
+		s.reading = append(s.reading, at)
 	}
 	return nil
 }
 
-func (p *Player) detach(list []*runtime.Attachment) error {
+func (s *stand) detach(list []*runtime.Attachment) error {
 	for _, at := range list {
-		if err := p.session.Detach(at); err != nil {
+		if err := s.session.Detach(at); err != nil {
 			return err
 		}
 	}

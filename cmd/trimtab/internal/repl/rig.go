@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
@@ -136,14 +137,16 @@ func (r *rig) steer(spec string) (*attached, error) {
 	})
 }
 
-// prove tries a steering out, alone and with what is attached.
-func (r *rig) prove(a *attached) error {
+// prove tries a steering out, alone and with what is attached beside the ones that it replaces.
+func (r *rig) prove(a *attached, replaces ...*attached) error {
 	if r.how.unproved {
 		return nil
 	}
 	var others []steering.Hook
 	for _, o := range r.steerings {
-		others = append(others, o.Hook)
+		if !slices.Contains(replaces, o) {
+			others = append(others, o.Hook)
+		}
 	}
 	notes, err := r.tester.Check(context.Background(), a.Hook, others...)
 	a.checked = append(a.checked, notes...)
@@ -167,6 +170,9 @@ func (r *rig) unsteer(list []*attached) error {
 func (r *rig) replace(a *attached, hook steering.Hook) error {
 	places, err := hook.Sites(r.model.Shape())
 	if err != nil {
+		return err
+	}
+	if err := r.prove(&attached{Loaded: &steer.Loaded{Hook: hook, Places: places}}, a); err != nil {
 		return err
 	}
 	return r.withoutProbes(func() error {
