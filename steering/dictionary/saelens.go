@@ -264,11 +264,11 @@ func (s *saelensFile) topK() (err error) {
 	if s.arch == "abstopk" {
 		a.Kind = AbsTopK
 	}
-	k, err := s.cfg.sub("activation_fn_kwargs").integer("k", 1, 0)
+	k, err := s.cfg.integer("k", 1, 0)
 	if err != nil {
 		return err
 	}
-	if a.K, err = s.cfg.integer("k", 1, k); err != nil {
+	if a.K, err = s.cfg.sub("activation_fn_kwargs").integer("k", 1, k); err != nil { // before version 6 this one counted
 		return err
 	}
 	if a.K == 0 && s.opt.K == 0 {
@@ -311,8 +311,23 @@ func (s *saelensFile) matchingPursuit() error {
 	if rule.StopOnSameSupport, err = s.cfg.flag("stop_on_duplicate_support", true); err != nil {
 		return err
 	}
+	s.rawUnits(&rule)
 	s.form.Act = Activation{Kind: Pursuit, Pursuit: rule}
 	return nil
+}
+
+// rawUnits folds the constant of expected_average_only_in into a pursuit as SAELens does: rows stay unit vectors, so that codes are in the units of
+// the activations.
+func (s *saelensFile) rawUnits(rule *PursuitRule) {
+	f := s.form
+	if f.Norm != ConstantNorm {
+		return
+	}
+	for i := range f.DecBias { // PreSub is the same
+		f.DecBias[i] /= f.Scale
+	}
+	rule.Tolerance /= f.Scale
+	f.Norm, f.Scale, f.OutScale = NoNorm, 0, 1
 }
 
 // place fills the address.
