@@ -46,7 +46,7 @@ func (r *reader) checkpoint(name string) error {
 		r.format = "plain matrices"
 		return r.bareMatrices()
 	}
-	return r.fault("tensors", "the names of a known dictionary", brief(r.w.names()), "")
+	return r.fault("tensors", "the names of a known dictionary", r.w.listed(), "")
 }
 
 // sidecar reads the configuration that lies beside a file of weights, where there is one.

@@ -14,7 +14,14 @@ import (
 // gemmaScope reads params.npz of Gemma Scope or params.safetensors of Gemma Scope 2: JumpReLU without pre-bias and norm.
 // Transcoders have the same names in lower case, and may have a skip connection.
 func (r *reader) gemmaScope() error {
-	return r.npz(r.firstOf("params.npz", "params.safetensors"))
+	if err := r.npz(r.firstOf("params.npz", "params.safetensors")); err != nil {
+		return err
+	}
+	if r.form.Act.Kind != JumpReLU {
+		_, err := r.w.get("threshold")
+		return err
+	}
+	return nil
 }
 
 func (r *reader) npz(name string) error {

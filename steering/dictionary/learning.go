@@ -27,7 +27,9 @@ func (r *reader) learningState() error {
 		if err != nil {
 			return err
 		}
-		trainer = cfg.sub("trainer")
+		if trainer = cfg.sub("trainer"); trainer.m == nil && cfg.has("trainer") {
+			return cfg.fault("trainer", "an object")
+		}
 		r.learningPlace(trainer, cfg.sub("buffer"))
 	}
 	class, err := r.learningClass(trainer)
@@ -40,6 +42,12 @@ func (r *reader) learningState() error {
 		r.w.used[name] = true
 	}
 	if err := r.linearPair(); err != nil {
+		return err
+	}
+	if err := trainer.agrees("activation_dim", r.form.In); err != nil {
+		return err
+	}
+	if err := trainer.agrees("dict_size", r.form.N); err != nil {
 		return err
 	}
 	return r.learningActivation(class, trainer)

@@ -45,7 +45,9 @@ func (r *reader) saelens() error {
 
 // architecture settles what the file is, what it is called, and whether it subtracts its decoder's bias.
 func (s *saelensFile) architecture() (err error) {
-	s.arch = s.cfg.str("architecture")
+	if s.arch, err = s.cfg.text("architecture"); err != nil {
+		return err
+	}
 	if s.arch == "" {
 		s.arch = "standard"
 	}
@@ -96,6 +98,9 @@ func (s *saelensFile) sizes() (err error) {
 func (s *saelensFile) norm() error {
 	f := s.form
 	f.OneWay = s.transcoder
+	if shape := s.cfg.str("reshape_activations"); shape != "" && shape != "none" && shape != "hook_z" {
+		return s.cfg.fault("reshape_activations", "none or hook_z")
+	}
 	mode, ok := s.cfg.m["normalize_activations"].(string)
 	if old, isBool := s.cfg.m["normalize_activations"].(bool); isBool && old {
 		mode, ok = "expected_average_only_in", true

@@ -35,7 +35,7 @@ func openWeights(path string) (*weights, error) {
 	w := &weights{path: path, m: map[string]tensor{}, used: map[string]bool{}}
 	w.values = config{path: path, m: map[string]any{}}
 	var err error
-	switch strings.ToLower(filepath.Ext(path)) {
+	switch strings.ToLower(filepath.Ext(strings.TrimSuffix(path, indexSuffix))) {
 	case ".safetensors":
 		err = w.openSafetensors()
 	case ".npz", ".npy":
@@ -170,6 +170,26 @@ func (w *weights) names() []string {
 	return names
 }
 
+// listed prints the names of tensors; a file may have anything in them.
+func (w *weights) listed() string {
+	names := w.names()
+	for i, name := range names {
+		names[i] = shown(name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return brief(names)
+}
+
+// shown is a name as it can be printed.
+func shown(name string) string {
+	if q := fmt.Sprintf("%.80q", name); q[1:len(q)-1] != name {
+		return q
+	}
+	return name
+}
+
 func (w *weights) has(name string) bool { _, ok := w.m[name]; return ok }
 
 // rename gives tensors the names under which a reader asks for them; names that are not there do no harm.
@@ -189,7 +209,7 @@ func (w *weights) fault(name, want, found string) error {
 func (w *weights) get(name string) (tensor, error) {
 	t, ok := w.m[name]
 	if !ok {
-		return t, &FormatError{Path: w.path, What: "tensors", Want: name, Found: strings.Join(w.names(), ", ")}
+		return t, &FormatError{Path: w.path, What: "tensors", Want: name, Found: w.listed()}
 	}
 	w.used[name] = true
 	return t, nil
