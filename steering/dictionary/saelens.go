@@ -221,6 +221,9 @@ func (s *saelensFile) activation() (err error) {
 	f, a := s.form, &s.form.Act
 	switch s.arch {
 	case "jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder", "batchtopk", "matryoshka", "matryoshka_batchtopk":
+		if err := s.checkpoint(); err != nil {
+			return err
+		}
 		a.Kind = JumpReLU
 		a.Threshold, err = s.w.threshold("threshold", f.N)
 		return err
@@ -243,6 +246,19 @@ func (s *saelensFile) activation() (err error) {
 		return s.cfg.fault("activation_fn_str", "relu, tanh-relu or topk, not "+name)
 	}
 	return nil
+}
+
+// checkpoint makes of a batch top-k in training what SAELens saves for inference.
+func (s *saelensFile) checkpoint() error {
+	if !s.w.has("topk_threshold") {
+		return nil
+	}
+	s.w.rename("topk_threshold", "threshold")
+	rescale, err := s.cfg.flag("rescale_acts_by_decoder_norm", false)
+	if rescale {
+		s.foldNorms()
+	}
+	return err
 }
 
 // gated reads the two biases and the scale of a gated encoder.
