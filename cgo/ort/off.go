@@ -59,7 +59,7 @@ func (k *Packs) Close() {}
 
 // Tapper is what a run's Tap nodes would call.
 type Tapper interface {
-	Tap(tap int, data []float32, rows, width int) bool
+	Tap(tap int, data []float32, rows, width int, products []float32) bool
 }
 
 // Load returns ErrNoCgo.
@@ -127,3 +127,27 @@ func Register(Tapper) int64 { return 0 }
 
 // Unregister does nothing.
 func Unregister(int64) {}
+
+// Step stands for what an operator does to one row at one site.
+type Step struct {
+	Op, More, Run, Tap, Open int64
+	V                        [4]unsafe.Pointer
+	Encoder                  unsafe.Pointer
+	EncoderType, EncoderRows int64
+	C, X0, X1                float32
+}
+
+// TapStep is the Op of a tap.
+const TapStep = 8
+
+// NewSteps returns ErrNoCgo.
+func NewSteps(int) ([]Step, error) { return nil, ErrNoCgo }
+
+// FreeSteps does nothing.
+func FreeSteps([]Step) {}
+
+// Address is 0.
+func Address([]byte) int64 { return 0 }
+
+// Address is 0.
+func (s *Step) Address() int64 { return 0 }
