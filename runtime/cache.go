@@ -16,6 +16,8 @@ type cache struct {
 	dim      int
 	memory   [][]byte // CacheORT: keys and values of block i at 2i and 2i+1, each [heads, capacity, dim]; else those of block i together at i
 	values   []*ort.Value
+
+	addresses []byte // those of memory, int64 each, for passes of several sequences
 }
 
 const firstCapacity = 256 // tokens; doubled as needed
@@ -34,6 +36,14 @@ func newCache(d *decoder.Description, kind decoder.Cache, tokens, most int) (*ca
 			c.close()
 			return nil, err
 		}
+	}
+	var err error
+	if c.addresses, err = ort.Alloc(8 * buffers); err != nil {
+		c.close()
+		return nil, err
+	}
+	for i, mem := range c.memory {
+		ort.Int64s(c.addresses)[i] = ort.Address(mem)
 	}
 	return c, nil
 }
@@ -110,5 +120,6 @@ func (c *cache) close() {
 	for _, m := range c.memory {
 		ort.Free(m)
 	}
-	c.values, c.memory = nil, nil
+	ort.Free(c.addresses)
+	c.values, c.memory, c.addresses = nil, nil, nil
 }

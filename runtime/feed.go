@@ -231,20 +231,25 @@ func (o *operand) close() {
 
 // setEdit writes an edit's strength into the rows that it selects and its two numbers.
 func (f *feed) setEdit(i int, e *hooks.Edit, rows []hooks.Row) error {
-	c := e.Strength.Value()
+	c, x0, x1 := numbersOf(e)
+	f.numbers[i][0].set(x0)
+	f.numbers[i][1].set(x1)
+	return f.coef[i].set(f.binding, c, rows, e.Where)
+}
+
+// numbersOf returns what the arithmetic of an edit reads now: its strength, and the bounds of a clamp, cosine and sine of a rotation.
+func numbersOf(e *hooks.Edit) (c, x0, x1 float32) {
+	c = e.Strength.Value()
 	switch e.Op {
 	case hooks.Clamp:
-		f.numbers[i][0].set(e.Low)
-		f.numbers[i][1].set(e.High)
+		return c, e.Low, e.High
 	case hooks.Rotate:
 		sin, cos := math.Sincos(float64(c) * math.Pi / 180)
-		f.numbers[i][0].set(float32(cos))
-		f.numbers[i][1].set(float32(sin))
-		c = 1
+		return 1, float32(cos), float32(sin)
 	case hooks.Route:
-		c = max(c, 0)
+		return max(c, 0), 0, 0
 	}
-	return f.coef[i].set(f.binding, c, rows, e.Where)
+	return c, 0, 0
 }
 
 // set writes strength c into the selected ones of the last rows and 0 into the others.

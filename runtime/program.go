@@ -91,7 +91,7 @@ func (p *program) signature() string {
 		case s.edit != nil:
 			what = s.edit.Op.String()
 		case s.encoder != nil:
-			what = fmt.Sprintf("tap of %d, packed %t", s.encoder.of.Rows, s.encoder.packed)
+			what = fmt.Sprintf("tap of %d, packed %t, type %d", s.encoder.of.Rows, s.encoder.packed, s.encoder.as)
 		}
 		fmt.Fprintf(&b, "%s:%s;", s.site, what)
 	}

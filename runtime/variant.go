@@ -48,10 +48,20 @@ func (m ownNetwork) build(p *program) (*variant, error) {
 		o.Watched = func(point string, layer int) bool { return len(p.at(site(point, layer))) > 0 }
 		o.At, o.Masks = s.at, func(layer int) []decoder.Mask { return s.masks[layer] }
 	}
+	session, err := m.ready(o, func(*onnx.Graph) {})
+	if err != nil {
+		return nil, err
+	}
+	return &variant{session: session}, nil
+}
+
+// ready builds a graph over the model's tensors and hands it to ONNX Runtime; declare is called with it once it is built.
+func (m *Model) ready(o decoder.Options, declare func(*onnx.Graph)) (*ort.Session, error) {
 	g, err := decoder.Build(&m.file.Description, m.file, o)
 	if err != nil {
 		return nil, err
 	}
+	declare(g.Graph)
 	values, err := m.store.supply(g.Weights)
 	if err != nil {
 		return nil, err
@@ -61,11 +71,7 @@ func (m ownNetwork) build(p *program) (*variant, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(folder)
-	session, err := ort.NewSession(g.Marshal(), ort.Options{Threads: m.config.Threads, Initializers: values, Folder: folder, Profile: m.config.Profile, Packs: m.store.packs})
-	if err != nil {
-		return nil, err
-	}
-	return &variant{session: session}, nil
+	return ort.NewSession(g.Marshal(), ort.Options{Threads: m.config.Threads, Initializers: values, Folder: folder, Profile: m.config.Profile, Packs: m.store.packs})
 }
 
 // placeholderFolder makes a folder with the empty file that ONNX Runtime wants to see where weights are supplied.
