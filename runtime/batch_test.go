@@ -18,9 +18,10 @@ import (
 
 // spoken is what one generation gave: tokens, and the logits behind each but the last, as a tap at the logits sees them.
 type spoken struct {
-	ids    []int32
-	logits []float32
-	err    error
+	ids      []int32
+	readings []hooks.Reading
+	logits   []float32
+	err      error
 }
 
 // speak generates n tokens under hooks in a session of its own.
@@ -50,7 +51,7 @@ func speakOn(ctx context.Context, m *Model, prompt []int32, n int, list []hooks.
 			out.err = err
 			return out
 		}
-		out.ids = append(out.ids, tok.ID)
+		out.ids, out.readings = append(out.ids, tok.ID), append(out.readings, tok.Readings...)
 		each(len(out.ids))
 	}
 	return out
@@ -218,6 +219,41 @@ func (b *batch) largest() (most int) {
 		}
 	}
 	return most
+}
+
+// TestSharedPassesOfSmolLM2 mixes sessions with hooks of every kind of the grammar, and two without, over a cache of each kind.
+func TestSharedPassesOfSmolLM2(t *testing.T) {
+	for _, c := range []Config{{}, {KV: KVInt8}, {KV: KVFull, Threads: 1}} {
+		alone := open(t, fixture.SmolLM2(t), c)
+		c.Batch = 8
+		m := open(t, fixture.SmolLM2(t), c)
+		list := builtin(t)
+		list["none"], list["none again"] = plan(hooks.Plan{}), plan(hooks.Plan{})
+		ids, n := encoded(t, m, "Here is how to cook rice with a friend: first wash it, then"), 8
+		want := map[string]spoken{}
+		for name, h := range list {
+			want[name] = speak(t.Context(), m, ids, n, h)
+			if plain := speak(t.Context(), alone, ids, n, h); want[name].err != nil || plain.err != nil || !slices.Equal(plain.ids, want[name].ids) {
+				t.Errorf("%s: tokens %v, error %v; %v, %v in a model without shared passes", name, want[name].ids, want[name].err, plain.ids, plain.err)
+			}
+		}
+		var wg sync.WaitGroup
+		meet := newMeetings(len(list))
+		for name, h := range list {
+			wg.Go(func() {
+				defer meet.leave()
+				got := speakOn(t.Context(), m, ids, n, []hooks.Hook{h}, meet.at)
+				if got.err != nil || !slices.Equal(got.ids, want[name].ids) || !sameBits(got.logits, want[name].logits) || !slices.Equal(got.readings, want[name].readings) {
+					t.Errorf("%s beside others: tokens %v, error %v, want %v; logits %.1e standard deviations off", name, got.ids, got.err, want[name].ids,
+						deviation(got.logits, want[name].logits))
+				}
+			})
+		}
+		wg.Wait()
+		if most := m.batch.largest(); most != 8 {
+			t.Errorf("the largest pass had %d rows, want 8", most)
+		}
+	}
 }
 
 var errTest = errors.New("enough")
