@@ -81,7 +81,7 @@ func (m *Model) packs(h *heldEncoder) (as quant.Type, packed bool) {
 	if m.config.Quant == Keep && !h.of.Exact && h.width%32 == 0 && packedBytes(quant.Q8_0, h.of.Rows, h.width) > 0 {
 		return quant.Q8_0, true
 	}
-	return quant.F32, m.config.Kernels == Own && m.file.Export == nil && packedBytes(quant.F32, h.of.Rows, h.width) > 0
+	return quant.F32, m.ownNodes() && packedBytes(quant.F32, h.of.Rows, h.width) > 0
 }
 
 func (h *heldEncoder) bring() error {

@@ -72,7 +72,7 @@ func (s *Session) fillFeed(f *feed) error {
 		}
 	}
 	for i, e := range s.program.edits {
-		b.edit(i, e, s.operands[i])
+		b.edit(i, e, s.operands[i], s.model.ownNodes())
 	}
 	return b.err
 }
@@ -154,10 +154,10 @@ func (b *feedBuilder) open(s *ort.Session) {
 }
 
 // edit binds the inputs that splicer.edit declares for the operation.
-func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
+func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand, nodes bool) {
 	b.coef = append(b.coef, b.strengths(editInput(i, "c"), b.rowsOf(e.Site)))
 	var cells [2]float32Cell
-	if e.Op == hooks.Clamp || e.Op == hooks.Rotate {
+	if bounded(e.Op) {
 		cells[0] = ort.Floats(b.input(editInput(i, "x0"), ort.Float32))
 		cells[1] = ort.Floats(b.input(editInput(i, "x1"), ort.Float32))
 	}
@@ -170,6 +170,9 @@ func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
 		switch e.Op {
 		case hooks.Add, hooks.AddKeepNorm, hooks.Raise, hooks.Route:
 		default:
+			if nodes {
+				continue
+			}
 			b.share(editInput(i, "u"+digit(j)), o.columns[j])
 		}
 	}

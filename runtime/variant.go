@@ -44,7 +44,7 @@ func (m *Model) variant(p *program) (*variant, error) {
 func (m ownNetwork) build(p *program) (*variant, error) {
 	o := m.config.graph()
 	if len(p.steps) > 0 {
-		s := splicer{program: p, masks: map[int][]decoder.Mask{}}
+		s := splicer{program: p, masks: map[int][]decoder.Mask{}, nodes: m.ownNodes()}
 		o.Watched = func(point string, layer int) bool { return len(p.at(site(point, layer))) > 0 }
 		o.At, o.Masks = s.at, func(layer int) []decoder.Mask { return s.masks[layer] }
 	}
@@ -73,6 +73,9 @@ func (m *Model) ready(o decoder.Options, declare func(*onnx.Graph)) (*ort.Sessio
 	defer os.RemoveAll(folder)
 	return ort.NewSession(g.Marshal(), ort.Options{Threads: m.config.Threads, Initializers: values, Folder: folder, Profile: m.config.Profile, Packs: m.store.packs})
 }
+
+// ownNodes tells whether graphs have the project's own operators wherever there are some.
+func (m *Model) ownNodes() bool { return m.file.Export == nil && m.config.Kernels == Own }
 
 // placeholderFolder makes a folder with the empty file that ONNX Runtime wants to see where weights are supplied.
 func placeholderFolder() (string, error) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_linear, &tt_op_row, &tt_op_attention, &tt_op_attention_each,
-                                         &tt_op_glu, &tt_op_experts, &tt_op_route, &tt_op_route_each, &tt_op_steps};
+                                         &tt_op_glu, &tt_op_experts, &tt_op_route, &tt_op_route_each, &tt_op_steps, &tt_op_edit};
 
 size_t tt_op_count(void) { return sizeof ops / sizeof ops[0]; }
 const OrtCustomOp* tt_op(size_t i) { return ops[i]; }
