@@ -83,6 +83,10 @@ func kinds(m *Model) map[string][]hooks.Hook {
 		for name, list := range masks(m, routers(m)[0]) {
 			out["mask "+name] = []hooks.Hook{plan(hooks.Plan{Edits: list})}
 		}
+		site := hooks.At(hooks.RouterLogits, routers(m)[0])
+		v := make([]float32, sh.Widths[site])
+		v[0], v[1] = 1, -1
+		out["raise"] = []hooks.Hook{plan(hooks.Plan{Edits: []hooks.Edit{{Name: "raise", Site: site, Op: hooks.Raise, Directions: [][]float32{v}}}})}
 	}
 	return out
 }
@@ -372,6 +376,7 @@ func TestBatchRefused(t *testing.T) {
 	}{
 		{fixture.Path(t, "fixtures/gguf/llama/q4_1.gguf"), Config{Batch: 65}, "between 0 and 64"},
 		{fixture.Path(t, "fixtures/gguf/llama/q4_1.gguf"), Config{Batch: 2, Kernels: ORT}, "want the kernels own"},
+		{fixture.Path(t, "fixtures/onnx/llama-optimum"), Config{Batch: 2}, "an ONNX export's graph runs one sequence"},
 	} {
 		m, err := Open(tc.path, tc.c)
 		if err == nil {

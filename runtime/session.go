@@ -13,7 +13,8 @@ import (
 )
 
 // Session is one sequence of tokens run through a model, with its own cache and its own hooks. One generation runs at a time; hooks may be attached,
-// detached and turned and the session closed from any goroutine, and take effect between two passes. A tap must not call its own session.
+// detached and turned and the session closed from any goroutine, and take effect between two passes. A tap must not call its own session, nor, where
+// sessions share passes, another of the same model.
 type Session struct {
 	model    *Model
 	mu       sync.Mutex // held during a pass and while the session changes
