@@ -13,9 +13,9 @@ import (
 
 // variables are the package variables that may change, each "folder/name". The list may only shrink.
 var variables = []string{
-	"cgo/ort/loaded",    // a process holds one ONNX Runtime
-	"cgo/ort/tappers",   // C names a Go tap by number
-	"bench/scripts",     // embedded files
+	"cgo/ort/loaded",  // a process holds one ONNX Runtime
+	"cgo/ort/tappers", // C names a Go tap by number
+	"bench/scripts",   // embedded files
 }
 
 // TestPackageVariablesStay holds that a package variable gets its value where it is declared, that nothing assigns to it or

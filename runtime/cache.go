@@ -17,6 +17,8 @@ type cache struct {
 	dim      int
 	memory   [][]byte // ONNX Runtime's: keys and values of block i at 2i and 2i+1, each [heads, capacity, dim]; else those of block i together at i; none on a device
 	values   []*ort.Value
+
+	addresses []byte // those of memory, int64 each, for passes of several sequences
 }
 
 const firstCapacity = 256 // tokens; doubled as needed
@@ -34,6 +36,14 @@ func newCache(d *decoder.Description, kind decoder.Cache, on *device, tokens, mo
 			c.close()
 			return nil, err
 		}
+	}
+	var err error
+	if c.addresses, err = ort.Alloc(8 * len(c.memory)); err != nil {
+		c.close()
+		return nil, err
+	}
+	for i, mem := range c.memory {
+		ort.Int64s(c.addresses)[i] = ort.Address(mem)
 	}
 	return c, nil
 }
@@ -133,6 +143,23 @@ func (c *cache) copyFrom(old *cache, tokens int) {
 	}
 }
 
+// become takes over the first tokens of a cache of the same size, wherever it lies.
+func (c *cache) become(old *cache, tokens int) error {
+	if c.device == nil {
+		c.copyFrom(old, tokens)
+		return nil
+	}
+	for i, v := range old.values {
+		moved, err := c.device.move("Identity", c.number(), []int{1, c.heads, c.capacity, c.dim}, map[string]*ort.Value{"x": v})
+		if err != nil {
+			return err
+		}
+		c.values[i].Close()
+		c.values[i] = moved
+	}
+	return nil
+}
+
 func (c *cache) close() {
 	if c == nil {
 		return
@@ -143,5 +170,6 @@ func (c *cache) close() {
 	for _, m := range c.memory {
 		ort.Free(m)
 	}
-	c.values, c.memory = nil, nil
+	ort.Free(c.addresses)
+	c.values, c.memory, c.addresses = nil, nil, nil
 }

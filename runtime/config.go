@@ -14,10 +14,11 @@ type Config struct {
 	Library  string                  // path of ONNX Runtime's shared library; "" searches (see FindLibrary)
 	Threads  int                     // threads of one pass; 0 is one a processor, at most 8
 	Quant    Quant                   // "" is Keep
-	Kernels  Kernels                 // "" is Own, but ORT for Float32 where KV does not ask for what only Own has
+	Kernels  Kernels                 // "" is Own, but ORT for Float32 where neither KV nor Batch asks for what only Own has
 	KV       KV                      // form of keys and values; "" is KVHalf for Own and for CUDA, KVFull for ORT
 	Context  int                     // most tokens of a session; 0 is what the model was made for
 	Chunk    int                     // tokens of a prompt that run in one pass; 0 is 256
+	Batch    int                     // most sessions that share a pass while they generate, up to 64; 0 and 1 share none
 	Progress func(done, total int64) // called while weights are prepared, in bytes; nil is silent
 	Profile  string                  // prefix of the files that ONNX Runtime profiles passes into; "" is off
 
@@ -29,6 +30,7 @@ var (
 	ErrClosed      = errors.New("runtime: closed")
 	ErrBusy        = errors.New("runtime: the session is generating")
 	ErrContextFull = errors.New("runtime: the context is full")
+	ErrNoBatch     = errors.New("passes cannot be shared")
 )
 
 func (c Config) withDefaults(context int) (Config, error) {
@@ -54,5 +56,11 @@ func (c Config) withDefaults(context int) (Config, error) {
 	if c.Chunk < 1 {
 		return c, fmt.Errorf("runtime: chunk: want at least 1, found %d", c.Chunk)
 	}
+	if c.Batch < 0 || c.Batch > mostBatch {
+		return c, fmt.Errorf("runtime: batch: want between 0 and %d, found %d", mostBatch, c.Batch)
+	}
 	return c, nil
 }
+
+// mostBatch is what the operator Steps takes.
+const mostBatch = 64

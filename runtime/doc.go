@@ -8,5 +8,5 @@
 // # Terminology
 //
 // A variant is the model's graph with places for one set of edits and taps; variants share the weights. A feed is the memory that one pass
-// reads and writes. The cache holds the keys and values of the tokens a session has run.
+// reads and writes. A shared pass decodes a token each of several sessions: see Config.Batch. The cache holds the keys and values of the tokens a session has run.
 package runtime

@@ -3,6 +3,7 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"sync"
@@ -17,12 +18,13 @@ import (
 // encoderInput names the graph input that has the matrix of tap i.
 func encoderInput(i int) string { return fmt.Sprintf("encoder.%d", i) }
 
-// heldEncoder is an encoder's matrix in the form that graphs read: packed blocks of Q8_0, or float32 [width, rows]. It is an input of graphs, not a part of
+// heldEncoder is an encoder's matrix in the form that graphs read: packed as Q8_0 or as float32, or plain float32 [width, rows] for ONNX Runtime's MatMul. It is an input of graphs, not a part of
 // them, so that all encoders of one size share a variant.
 type heldEncoder struct {
 	of     *hooks.Encoder
 	users  int
 	packed bool
+	as     quant.Type // where it is packed
 	width  int
 	memory []byte
 	value  *ort.Value
@@ -47,7 +49,7 @@ func (m *Model) hold(t *hooks.Tap) (*heldEncoder, error) {
 		return h, nil
 	}
 	h := &heldEncoder{of: t.Encoder, users: 1, width: m.shape.Widths[t.Site]}
-	h.packed = m.packs(h)
+	h.as, h.packed = m.packs(h)
 	if err := h.bring(m.device); err != nil {
 		h.free()
 		return nil, fmt.Errorf("runtime: prepare encoder %s: %w", t.Encoder.Name, err)
@@ -73,13 +75,20 @@ func (m *Model) release(list []*heldEncoder) {
 	}
 }
 
-// packs tells whether an encoder runs in 8 bits: where the model's own weights run as stored blocks too, and the width is one that kernels know.
-func (m *Model) packs(h *heldEncoder) bool {
-	return m.config.Quant == Keep && m.config.Provider == CPU && !h.of.Exact && h.width%32 == 0 && packedBytes(quant.Q8_0, h.of.Rows, h.width) > 0
+// packs tells in which form an encoder runs: in 8 bits where the model's own weights run as stored blocks too, and the width is one that kernels know;
+// in float32 otherwise, through the kernels that the model's weights run through.
+func (m *Model) packs(h *heldEncoder) (as quant.Type, packed bool) {
+	if m.config.Quant == Keep && m.config.Provider == CPU && !h.of.Exact && h.width%32 == 0 && packedBytes(quant.Q8_0, h.of.Rows, h.width) > 0 {
+		return quant.Q8_0, true
+	}
+	return quant.F32, m.ownNodes() && packedBytes(quant.F32, h.of.Rows, h.width) > 0
 }
 
 func (h *heldEncoder) bring(on *device) error {
-	if h.packed {
+	switch {
+	case h.packed && h.as == quant.F32:
+		return h.packFloats()
+	case h.packed:
 		return h.pack()
 	}
 	memory, err := kernels.Alloc(4 * h.of.Rows * h.width)
@@ -123,13 +132,31 @@ func (h *heldEncoder) pack() error {
 		}
 		h.slack[r] = float32(length(back) + whole*(packedInput+rounded(h.width)))
 	}
-	size := packedBytes(quant.Q8_0, h.of.Rows, h.width)
+	return h.tile(blocks)
+}
+
+func (h *heldEncoder) packFloats() error {
+	h.slack = make([]float32, h.of.Rows)
+	stored := make([]byte, 0, 4*len(h.of.Weight))
+	for r := range h.of.Rows {
+		row := h.of.Weight[r*h.width:][:h.width]
+		h.slack[r] = float32(length(row) * rounded(h.width))
+		for _, v := range row {
+			stored = binary.LittleEndian.AppendUint32(stored, math.Float32bits(v))
+		}
+	}
+	return h.tile(stored)
+}
+
+// tile lays stored rows out as the kernels read them.
+func (h *heldEncoder) tile(blocks []byte) error {
+	size := packedBytes(h.as, h.of.Rows, h.width)
 	memory, err := kernels.Alloc(size)
 	if err != nil {
 		return err
 	}
 	h.memory = memory
-	w := kernels.Weight{Type: kernels.Type(quant.Q8_0), Rows: h.of.Rows, Cols: h.width, Data: memory}
+	w := kernels.Weight{Type: kernels.Type(h.as), Rows: h.of.Rows, Cols: h.width, Data: memory}
 	if err := kernels.Pack(w, kernels.Piece{Data: blocks, Rows: h.of.Rows}); err != nil {
 		return err
 	}
@@ -159,6 +186,6 @@ func encode(g *onnx.Graph, h *heldEncoder, input, value string) string {
 		return g.Add("MatMul", "", []string{value, w})
 	}
 	w := g.Input(input, onnx.Uint8, onnx.N(len(h.memory)))
-	return g.Add("Linear", "trimtab", []string{value, w}, onnx.Attr{Name: "type", Value: int(quant.Q8_0)},
+	return g.Add("Linear", "trimtab", []string{value, w}, onnx.Attr{Name: "type", Value: int(h.as)},
 		onnx.Attr{Name: "rows", Value: h.of.Rows}, onnx.Attr{Name: "cols", Value: h.width})
 }

@@ -142,6 +142,17 @@ func (c *exportCache) close() {
 	c.states = nil
 }
 
+func (x *exportNetwork) fork(from, to *Session) (err error) {
+	if from.export == nil {
+		return nil
+	}
+	if to.export, err = newExportCache(x.from.Main.States, from.export.capacity); err != nil {
+		return err
+	}
+	to.export.copyFrom(from.export)
+	return nil
+}
+
 // reserve doubles the room until n tokens fit.
 func (x *exportNetwork) reserve(s *Session, n int) error {
 	if s.export != nil && n <= s.export.capacity {

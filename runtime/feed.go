@@ -80,7 +80,7 @@ func (s *Session) fillFeed(f *feed) error {
 		}
 	}
 	for i, e := range s.program.edits {
-		b.edit(i, e, s.operands[i])
+		b.edit(i, e, s.operands[i], s.model.ownNodes())
 	}
 	return b.err
 }
@@ -166,10 +166,10 @@ func (b *feedBuilder) open(s *ort.Session) {
 }
 
 // edit binds the inputs that splicer.edit declares for the operation.
-func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
+func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand, nodes bool) {
 	b.coef = append(b.coef, b.strengths(editInput(i, "c"), b.rowsOf(e.Site)))
 	var cells [2]float32Cell
-	if e.Op == hooks.Clamp || e.Op == hooks.Rotate {
+	if bounded(e.Op) {
 		cells[0] = ort.Floats(b.input(editInput(i, "x0"), ort.Float32))
 		cells[1] = ort.Floats(b.input(editInput(i, "x1"), ort.Float32))
 	}
@@ -182,6 +182,9 @@ func (b *feedBuilder) edit(i int, e *hooks.Edit, o *operand) {
 		switch e.Op {
 		case hooks.Add, hooks.AddKeepNorm, hooks.Raise, hooks.Route:
 		default:
+			if nodes {
+				continue
+			}
 			b.share(editInput(i, "u"+digit(j)), o.columns[j])
 		}
 	}
@@ -261,20 +264,25 @@ func (o *operand) close() {
 
 // setEdit writes an edit's strength into the rows that it selects and its two numbers.
 func (f *feed) setEdit(i int, e *hooks.Edit, rows []hooks.Row) error {
-	c := e.Strength.Value()
+	c, x0, x1 := numbersOf(e)
+	f.numbers[i][0].set(x0)
+	f.numbers[i][1].set(x1)
+	return f.coef[i].set(f.binding, c, rows, e.Where)
+}
+
+// numbersOf returns what the arithmetic of an edit reads now: its strength, and the bounds of a clamp, cosine and sine of a rotation.
+func numbersOf(e *hooks.Edit) (c, x0, x1 float32) {
+	c = e.Strength.Value()
 	switch e.Op {
 	case hooks.Clamp:
-		f.numbers[i][0].set(e.Low)
-		f.numbers[i][1].set(e.High)
+		return c, e.Low, e.High
 	case hooks.Rotate:
 		sin, cos := math.Sincos(float64(c) * math.Pi / 180)
-		f.numbers[i][0].set(float32(cos))
-		f.numbers[i][1].set(float32(sin))
-		c = 1
+		return 1, float32(cos), float32(sin)
 	case hooks.Route:
-		c = max(c, 0)
+		return max(c, 0), 0, 0
 	}
-	return f.coef[i].set(f.binding, c, rows, e.Where)
+	return c, 0, 0
 }
 
 // set writes strength c into the selected ones of the last rows and 0 into the others.

@@ -64,7 +64,7 @@ func (c Config) withForms() (Config, error) {
 	}
 	if c.Kernels == "" {
 		c.Kernels = Own
-		if c.Quant == Float32 && (c.KV == "" || c.KV == KVFull) {
+		if c.Quant == Float32 && (c.KV == "" || c.KV == KVFull) && c.Batch < 2 {
 			c.Kernels = ORT
 		}
 	}
@@ -85,6 +85,9 @@ func (c Config) withForms() (Config, error) {
 		if !slices.Contains(f.want, f.value) {
 			return c, fmt.Errorf("runtime: %s: want %s, found %q", f.name, strings.Join(f.want, ", "), f.value)
 		}
+	}
+	if c.Kernels == ORT && c.Batch > 1 {
+		return c, fmt.Errorf("runtime: batch: %w: ONNX Runtime's attention reads one cache: want the kernels own, found ort", ErrNoBatch)
 	}
 	if c.Kernels == ORT && c.KV == KVInt8 {
 		return c, fmt.Errorf("runtime: kv: ONNX Runtime's attention keeps numbers of 32 or 16 bits: want f32 or f16, or the kernels own, found %q", c.KV)

@@ -77,6 +77,9 @@ func (s *Session) generate(ctx context.Context, prompt []int32, o Options, yield
 	}
 	release := s.stopWith(ctx)
 	defer release()
+	if s.model.batch != nil {
+		defer s.model.batch.leave(s)
+	}
 	err = g.answer(ctx, prompt, yield)
 	if errors.Is(err, errBreak) {
 		return nil
@@ -262,6 +265,9 @@ func (s *Session) decodeOne(ctx context.Context, buf *[1]int32, id int32) ([]flo
 	if err := s.reserve(len(s.past) + 1); err != nil {
 		return nil, fmt.Errorf("runtime: generate: %w", err)
 	}
+	if s.model.batch != nil && s.stale() == 0 {
+		return s.decodeShared(ctx, id)
+	}
 	if s.decode == nil || !s.model.network.fits(s, s.decode) {
 		s.decode.close()
 		s.decode = nil
@@ -277,6 +283,19 @@ func (s *Session) decodeOne(ctx context.Context, buf *[1]int32, id int32) ([]flo
 		return nil, err
 	}
 	return s.decode.lastLogits(), nil
+}
+
+// decodeShared is decodeOne in a pass shared with other sessions. It cannot be stopped, but takes a token's time at most.
+func (s *Session) decodeShared(ctx context.Context, id int32) ([]float32, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("runtime: generate: %w", err)
+	}
+	s.shared.token[0] = id
+	if err := s.model.batch.pass(s); err != nil {
+		return nil, err
+	}
+	s.past = append(s.past, pastToken{id: id, generated: true, began: true, state: s.state(hooks.Decode)})
+	return s.shared.logits, nil
 }
 
 // runUnlessDone is run, with the context's error where the context ended it.

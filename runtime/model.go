@@ -28,6 +28,7 @@ type Model struct {
 	store   store
 	rope    ropeTable
 
+	batch       *batch // nil where sessions share no passes
 	encoders    encoders
 	attachments atomic.Uint64 // made so far: each has a number of its own
 
@@ -59,6 +60,9 @@ func Open(path string, c Config) (*Model, error) {
 func (m *Model) load(c Config) (err error) {
 	if m.file.Export != nil && (c.Kernels != "" || c.KV != "") {
 		return fmt.Errorf("runtime: kernels and kv: an ONNX export brings its own: want none given, found %q and %q", string(c.Kernels), string(c.KV))
+	}
+	if m.file.Export != nil && c.Batch > 1 {
+		return fmt.Errorf("runtime: batch: %w: an ONNX export's graph runs one sequence: want 0 or 1, found %d", ErrNoBatch, c.Batch)
 	}
 	if m.config, err = c.withDefaults(m.file.Context); err != nil {
 		return err
@@ -98,8 +102,13 @@ func (m *Model) load(c Config) (err error) {
 	}
 	m.variants.built = map[string]*variant{}
 	m.open.sessions = map[*Session]bool{}
-	_, err = m.variant(&program{})
-	return m.config.Provider.explain(m.config.Library, err)
+	if _, err = m.variant(&program{}); err != nil {
+		return m.config.Provider.explain(m.config.Library, err)
+	}
+	if m.config.Batch > 1 {
+		m.batch, err = newBatch(m)
+	}
+	return err
 }
 
 // openDevice opens the provider's memory where it has its own.
@@ -172,6 +181,7 @@ func (m *Model) Close() error {
 	for _, v := range m.variants.built {
 		v.close()
 	}
+	m.batch.close()
 	if m.network != nil {
 		m.network.close()
 	}

@@ -30,6 +30,8 @@ type network interface {
 	finish(s *Session, f *feed)
 	// kept returns how many of the first n tokens in the cache can stay when the others go.
 	kept(s *Session, n int) int
+	// fork gives a new session, which has the tokens of another already, a copy of its cache.
+	fork(from, to *Session) error
 	close()
 }
 
@@ -128,6 +130,14 @@ func (m ownNetwork) reserve(s *Session, n int) error {
 	s.cache.close()
 	s.cache = c
 	return nil
+}
+
+func (m ownNetwork) fork(from, to *Session) error {
+	if err := m.reserve(to, from.cache.capacity); err != nil {
+		return err
+	}
+	to.long, to.again = from.long, from.again
+	return to.cache.become(from.cache, len(from.past))
 }
 
 // newNetwork chooses by how the model came.

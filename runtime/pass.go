@@ -120,6 +120,9 @@ func (p *pass) gate(t *tapState) int64 {
 
 // Tap is called by the graph's node of that number. What a tap returns or panics with becomes the error of the run.
 func (p *pass) Tap(tap int, data []float32, _, _ int, products []float32) (ok bool) {
+	if p.err != nil { // a shared pass goes on for the others
+		return false
+	}
 	t := &p.session.taps[tap]
 	defer func() {
 		if r := recover(); r != nil {

@@ -92,7 +92,7 @@ func (p *program) signature(aside bool) string {
 		case s.edit != nil:
 			what = s.edit.Op.String()
 		case s.encoder != nil:
-			what = fmt.Sprintf("tap of %d, packed %t", s.encoder.of.Rows, s.encoder.packed)
+			what = fmt.Sprintf("tap of %d, packed %t, type %d", s.encoder.of.Rows, s.encoder.packed, s.encoder.as)
 		}
 		if aside && s.tap != nil && s.tap.ReadOnly {
 			what += " aside"

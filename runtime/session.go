@@ -13,7 +13,8 @@ import (
 )
 
 // Session is one sequence of tokens run through a model, with its own cache and its own hooks. One generation runs at a time; hooks may be attached,
-// detached and turned and the session closed from any goroutine, and take effect between two passes. A tap must not call its own session.
+// detached and turned and the session closed from any goroutine, and take effect between two passes. A tap must not call its own session, nor, where
+// sessions share passes, another of the same model.
 type Session struct {
 	model    *Model
 	mu       sync.Mutex // held during a pass and while the session changes
@@ -39,6 +40,7 @@ type Session struct {
 	decode *feed
 	chunk  *feed
 	pass   pass
+	shared sharing // of passes shared with other sessions
 }
 
 // pastToken is a token whose keys and values are in the cache.
@@ -70,7 +72,7 @@ func (m *Model) NewSession() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{model: m, stopper: stopper, closing: make(chan struct{})}
+	s := &Session{model: m, stopper: stopper, closing: make(chan struct{}), shared: sharing{turn: make(chan bool, 1)}}
 	s.pass.session = s
 	s.identity = ort.Register(&s.pass)
 	m.open.sessions[s] = true
@@ -183,9 +185,17 @@ func (s *Session) rebuild(attached []*Attachment) error {
 		s.model.release(held)
 		return err
 	}
+	chains, err := s.model.batch.adopt(s, &p, operands)
+	if err != nil {
+		closeOperands(operands)
+		s.model.release(held)
+		return err
+	}
 	s.dropFeeds()
+	s.model.batch.drop(s.shared.chains)
 	closeOperands(s.operands)
 	s.model.release(s.encoders)
+	s.shared.chains = chains
 	s.attached, s.program, s.variant, s.operands, s.encoders = attached, p, v, operands, held
 	s.taps = newTapStates(&p, &s.model.shape, held, &s.pass.wishes)
 	return nil
@@ -246,6 +256,7 @@ func (s *Session) Close() {
 	}
 	s.closed = true
 	s.dropFeeds()
+	s.model.batch.drop(s.shared.chains)
 	closeOperands(s.operands)
 	s.model.release(s.encoders)
 	s.cache.close()

@@ -25,6 +25,7 @@ type splicer struct {
 	aside   bool                   // taps that only read stand beside the values' way rather than in it
 	run     string                 // the run as the next tap takes it
 	masks   map[int][]decoder.Mask // by block, of Route edits; nil where the graph is an export, whose routers take no masks
+	nodes   bool                   // edits are one node of the project's own each, rather than standard ones
 }
 
 // at is decoder.Options.At: every step takes the value that the one before it left.
@@ -83,10 +84,13 @@ func (s *splicer) begin(g *onnx.Graph, h string, width int) *editNodes {
 	return e
 }
 
-// edit writes the arithmetic of hooks.Op in standard operators. The strength is 0 in rows that the edit
+// edit writes the arithmetic of hooks.Op, as one node or in standard operators. The strength is 0 in rows that the edit
 // leaves alone, which keeps their bits; there is one for each row, or one for all.
 func (s *splicer) edit(g *onnx.Graph, op hooks.Op, h string, width int) string {
 	e := s.begin(g, h, width)
+	if s.nodes {
+		return e.node(op)
+	}
 	switch op {
 	case hooks.AddKeepNorm:
 		return e.keepNorm()
@@ -116,6 +120,21 @@ type editNodes struct {
 }
 
 func (e *editNodes) op(name string, inputs ...string) string { return e.Add(name, "", inputs) }
+
+// node is the operator Edit of cgo/ort, whose bits do not depend on how many rows a pass has.
+func (e *editNodes) node(op hooks.Op) string {
+	inputs := []string{e.h, e.c, e.direction(0)}
+	if op == hooks.Rotate || op == hooks.Raise {
+		inputs = append(inputs, e.direction(1))
+	}
+	if bounded(op) {
+		inputs = append(inputs, e.number("x0"), e.number("x1"))
+	}
+	return e.Add("Edit", "trimtab", inputs, onnx.Attr{Name: "op", Value: int(op)})
+}
+
+// bounded tells whether an operation reads two numbers beside its strength.
+func bounded(op hooks.Op) bool { return op == hooks.Clamp || op == hooks.Rotate }
 
 func (e *editNodes) number(part string) string {
 	return e.Input(editInput(e.i, part), onnx.Float)

@@ -44,14 +44,24 @@ func (m *Model) variant(p *program) (*variant, error) {
 func (m ownNetwork) build(p *program) (*variant, error) {
 	o := m.config.graph()
 	if len(p.steps) > 0 {
-		s := splicer{program: p, aside: m.device != nil, masks: map[int][]decoder.Mask{}}
+		s := splicer{program: p, aside: m.device != nil, masks: map[int][]decoder.Mask{}, nodes: m.ownNodes()}
 		o.Watched = func(point string, layer int) bool { return len(p.at(site(point, layer))) > 0 }
 		o.At, o.Masks = s.at, func(layer int) []decoder.Mask { return s.masks[layer] }
 	}
+	session, err := m.ready(o, func(*onnx.Graph) {})
+	if err != nil {
+		return nil, err
+	}
+	return &variant{session: session}, nil
+}
+
+// ready builds a graph over the model's tensors and hands it to ONNX Runtime; declare is called with it once it is built.
+func (m *Model) ready(o decoder.Options, declare func(*onnx.Graph)) (*ort.Session, error) {
 	g, err := decoder.Build(&m.file.Description, m.file, o)
 	if err != nil {
 		return nil, err
 	}
+	declare(g.Graph)
 	values, err := m.store.supply(g.Weights)
 	if err != nil {
 		return nil, err
@@ -67,12 +77,11 @@ func (m ownNetwork) build(p *program) (*variant, error) {
 		options.Initializers = nil
 		m.store.embed(g)
 	}
-	session, err := ort.NewSession(g.Marshal(), options)
-	if err != nil {
-		return nil, err
-	}
-	return &variant{session: session}, nil
+	return ort.NewSession(g.Marshal(), options)
 }
+
+// ownNodes tells whether graphs have the project's own operators wherever there are some.
+func (m *Model) ownNodes() bool { return m.file.Export == nil && m.config.Kernels == Own }
 
 // placeholderFolder makes a folder with the empty file that ONNX Runtime wants to see where weights are supplied.
 func placeholderFolder() (string, error) {

@@ -8,8 +8,9 @@
 //
 //     y += scale * (dx * (sum + off))        with minimums also    y += min * sum_of_inputs
 //
-// A tile's block is unpacked once for up to eight input rows. Where rows are few, tiles from far parts of the range go together, since one stream
-// of memory does not fill the bus: four tiles for two rows, which are one input, two for up to 16. Each row's operations and their order are the same everywhere.
+// A tile's block is unpacked once for up to 16 input rows. Where rows are few, tiles from far parts of the range go together, since one stream
+// of memory does not fill the bus: four tiles for two rows, which are one input, two for up to eight. Beyond, work is the limit and one tile leaves room for
+// its sums in registers. Each row's operations and their order are the same everywhere.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -116,7 +117,8 @@ INLINE __m512 add_sum(__m512 y, __m512 a, const struct tt_record *rec, int g) {
     return y;
 }
 
-// n records, at x + at[k], with one unpacked block. The rows take turns, so that eight chains of sums run side by side.
+// n records, at x + at[k], with one unpacked block. The rows take turns, so that as many chains of sums, at most TURN, run side by side.
+#define TURN 8
 INLINE void add_records(const struct tt_format *f, const struct block *w, const uint8_t *x, const size_t *at, int n, __m512 *y) {
     const struct tt_record *rec[8];
     __m512i acc[8];
@@ -158,10 +160,10 @@ INLINE void fetch(const uint8_t *w, int bytes) {
 INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt_product *p, int t, int step, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
     size_t next = p->blocks > 1 ? tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0) : 0;
-    size_t far = step * p->tile, at[8];
+    size_t far = step * p->tile, at[16];
     __m512 y[16];
     struct super s[4];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int k = 0; k < mr; k++)
         at[k] = sizeof(struct tt_record) * k;
 #pragma GCC unroll 16
@@ -183,7 +185,9 @@ INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt
             if (i == 0)
                 fetch(w + k * far + (nt == 1 ? 8192 : 2048), f->bytes);
             unpack(f, &s[k], w + k * far, &block);
-            add_records(f, &block, x, at, mr, y + k * mr);
+#pragma GCC unroll 4
+            for (int j = 0; j < mr; j += TURN)
+                add_records(f, &block, x, at + j, mr < TURN ? mr : TURN, y + k * mr + j);
         }
     }
 #pragma GCC unroll 4
@@ -194,7 +198,9 @@ INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt
 
 // All input rows with the same tiles. Rows are even in number, since each input has two; four tiles take two of them, or sums would not stay in registers.
 INLINE void rows_tiles(const struct tt_format *f, int nt, const struct tt_product *p, int t, int step) {
-    int i = 0;
+    int i = 0; // rows done
+    for (; nt == 1 && !f->super && i + 16 <= p->m; i += 16) // K-quants need the registers for scales
+        row_tiles(f, 16, nt, p, t, step, i);
     for (; nt < 4 && i + 8 <= p->m; i += 8)
         row_tiles(f, 8, nt, p, t, step, i);
     if (nt < 4 && (p->m - i) & 4) {
@@ -216,7 +222,7 @@ INLINE int streams(const struct tt_format *f, int nt, const struct tt_product *p
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
     if (p->m == 2)
         tile0 = streams(f, 4, p, tile0, tile1);
-    else if (p->m <= TT_GROUP)
+    else if (p->m <= TT_GROUP / 2)
         tile0 = streams(f, 2, p, tile0, tile1);
     for (int t = tile0; t < tile1; t++)
         rows_tiles(f, 1, p, t, 0);

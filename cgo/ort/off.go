@@ -147,3 +147,27 @@ func (m *Memory) Close() {}
 
 // Arrived returns ErrNoCgo.
 func (b *Binding) Arrived() error { return ErrNoCgo }
+
+// Step stands for what an operator does to one row at one site.
+type Step struct {
+	Op, More, Run, Tap, Open int64
+	V                        [4]unsafe.Pointer
+	Encoder                  unsafe.Pointer
+	EncoderType, EncoderRows int64
+	C, X0, X1                float32
+}
+
+// TapStep is the Op of a tap.
+const TapStep = 8
+
+// NewSteps returns ErrNoCgo.
+func NewSteps(int) ([]Step, error) { return nil, ErrNoCgo }
+
+// FreeSteps does nothing.
+func FreeSteps([]Step) {}
+
+// Address is 0.
+func Address([]byte) int64 { return 0 }
+
+// Address is 0.
+func (s *Step) Address() int64 { return 0 }

@@ -39,36 +39,6 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   return NULL;
 }
 
-// One product y[m][rows] = x[m][cols] · Wᵀ on the session's threads.
-typedef struct {
-  int type, rows, cols, m, tiles, parts;
-  const void* w;
-  const void* scratch;
-  float* y;
-} product;
-
-static int part(int total, int parts, size_t i) { return (int)((int64_t)total * (int64_t)i / parts); }
-
-static void product_part(void* arg, size_t i) {
-  const product* p = arg;
-  tt_products->linear_rows(p->type, p->w, p->rows, p->cols, p->scratch, p->m, p->y, (size_t)p->rows, part(p->tiles, p->parts, i),
-                           part(p->tiles, p->parts, i + 1));
-}
-
-// Below this many multiplications a second thread costs more than it brings.
-enum { SMALL = 1 << 16, MOST_PARTS = 16 };
-
-static OrtStatus* multiply(OrtKernelContext* ctx, product* p, const float* x, void* scratch) {
-  tt_products->quantise(p->type, x, (size_t)p->cols, p->m, p->cols, scratch);
-  p->scratch = scratch;
-  p->tiles = tt_products->tiles(p->rows);
-  int64_t work = (int64_t)p->rows * p->cols * p->m;
-  p->parts = work < SMALL ? 1 : MOST_PARTS < p->tiles ? MOST_PARTS : p->tiles;
-  if (p->parts > 1) return tt_parallel(ctx, product_part, p->parts, p);
-  product_part(p, 0);
-  return NULL;
-}
-
 // h[m][hidden] = act(gate) · up, read from rows of gate and up beside each other; without a gate, act(up).
 static void combine(float* h, const float* up, int m, const kernel* k) {
   size_t n = (size_t)k->hidden;
@@ -120,12 +90,11 @@ static int gather(memory* m, const kernel* k, int64_t e, const float* x, const i
 
 static OrtStatus* run_expert(OrtKernelContext* ctx, const kernel* k, memory* m, int count, const void* up, const void* down, float* y) {
   int up_rows = (int)(k->gated ? 2 * k->hidden : k->hidden);
-  product p = {.type = (int)k->up_type, .rows = up_rows, .cols = (int)k->width, .m = count, .w = up, .y = m->up};
-  OrtStatus* st = multiply(ctx, &p, m->x, m->scratch);
+  OrtStatus* st = tt_multiply(ctx, &(tt_product){(int)k->up_type, up_rows, (int)k->width, count, up, m->x, m->up, m->scratch});
   if (st != NULL) return st;
   combine(m->h, m->up, count, k);
-  p = (product){.type = (int)k->down_type, .rows = (int)k->width, .cols = (int)k->hidden, .m = count, .w = down, .y = m->y};
-  if ((st = multiply(ctx, &p, m->h, m->scratch)) != NULL) return st;
+  st = tt_multiply(ctx, &(tt_product){(int)k->down_type, (int)k->width, (int)k->hidden, count, down, m->h, m->y, m->scratch});
+  if (st != NULL) return st;
   for (int i = 0; i < count; i++) {
     float* out = y + m->rows[i] * k->width;
     const float* in = m->y + (size_t)i * (size_t)k->width;

@@ -35,47 +35,6 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   return NULL;
 }
 
-typedef struct {
-  const kernel* k;
-  const void* w;
-  const float* x;
-  float* y;
-  void* scratch;
-  int m, tiles, parts;
-} product;
-
-static int part(int total, int parts, size_t i) { return (int)((int64_t)total * (int64_t)i / parts); }
-
-static void quantise_part(void* arg, size_t i) {
-  product* p = arg;
-  tt_products->quantise_rows((int)p->k->type, p->x, (size_t)p->k->cols, p->m, (int)p->k->cols, p->scratch, part(p->m, p->parts, i),
-                         part(p->m, p->parts, i + 1));
-}
-
-static void linear_part(void* arg, size_t i) {
-  product* p = arg;
-  tt_products->linear_rows((int)p->k->type, p->w, (int)p->k->rows, (int)p->k->cols, p->scratch, p->m, p->y, (size_t)p->k->rows,
-                       part(p->tiles, p->parts, i), part(p->tiles, p->parts, i + 1));
-}
-
-// Below this much work a second thread costs more than it brings.
-enum { SMALL = 1 << 16, MOST_PARTS = 16 };
-
-static OrtStatus* multiply(OrtKernelContext* ctx, product* p) {
-  const kernel* k = p->k;
-  int64_t work = k->rows * k->cols * p->m;
-  p->parts = work < SMALL ? 1 : MOST_PARTS < p->tiles ? MOST_PARTS : p->tiles;
-  OrtStatus* st = NULL;
-  if (p->m < 4 || p->parts == 1)
-    tt_products->quantise((int)k->type, p->x, (size_t)k->cols, p->m, (int)k->cols, p->scratch);
-  else
-    st = tt_parallel(ctx, quantise_part, p->parts, p);
-  if (st != NULL) return st;
-  if (p->parts > 1) return tt_parallel(ctx, linear_part, p->parts, p);
-  linear_part(p, 0);
-  return NULL;
-}
-
 static OrtStatus* compute_linear(void* self, OrtKernelContext* ctx) {
   const kernel* k = self;
   tt_tensor x, w;
@@ -90,10 +49,10 @@ static OrtStatus* compute_linear(void* self, OrtKernelContext* ctx) {
   shape[x.rank - 1] = k->rows;
   void* y;
   if ((st = tt_output(ctx, 0, shape, x.rank, &y)) != NULL || m == 0) return st;
-  product p = {k, w.data, x.data, y, NULL, (int)m, tt_products->tiles((int)k->rows), 1};
+  tt_product p = {(int)k->type, (int)k->rows, (int)k->cols, (int)m, w.data, x.data, y, NULL};
   p.scratch = tt_scratch(tt_products->scratch_bytes((int)k->type, (int)m, (int)k->cols));
   if (p.scratch == NULL) return tt_fail("Linear: out of memory");
-  return multiply(ctx, &p);
+  return tt_multiply(ctx, &p);
 }
 
 static OrtStatus* compute_row(void* self, OrtKernelContext* ctx) {

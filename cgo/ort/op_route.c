@@ -13,30 +13,32 @@
 // the running, a group being as good as the sum of its group_top best; the used largest choices are taken. w = score · max(0, 1 + c before); divided by
 // their sum where normalise is 1; · scale; · max(0, 1 + c after). Of equal choices the lower number is taken. With every c 0 the bits are those
 // without masks. A row does not depend on the others.
+//
+// RouteEach(logits, steps, [bias]) -> ids, weights, total: the same where each row belongs to a sequence of its own, whose masks are those of its steps
+// (steps.h) that are routes; the attribute site says which column of steps is meant.
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "activation.h"
-#include "ops.h"
+#include "steps.h"
 
 typedef struct {
-  int64_t experts, used, score, normalise, groups, groups_used, group_top, biased, masks;
+  int64_t experts, used, score, normalise, groups, groups_used, group_top, biased, masks, site;
   float scale;
 } kernel;
 
 enum { SOFTMAX, SIGMOID, MASK_INPUTS = 5 };
 
-static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
-  (void)op, (void)api;
+static OrtStatus* create_kernel(const OrtKernelInfo* info, int each, void** out) {
   kernel* k = calloc(1, sizeof *k);
   if (k == NULL) return tt_fail("Route: out of memory");
   const struct {
     const char* name;
     int64_t* to;
   } numbers[] = {{"experts", &k->experts},         {"used", &k->used},           {"score", &k->score},   {"normalise", &k->normalise}, {"groups", &k->groups},
-                 {"groups_used", &k->groups_used}, {"group_top", &k->group_top}, {"biased", &k->biased}, {"masks", &k->masks}};
+                 {"groups_used", &k->groups_used}, {"group_top", &k->group_top}, {"biased", &k->biased}, {each ? "site" : "masks", each ? &k->site : &k->masks}};
   OrtStatus* st = tt_attribute_float(info, "scale", &k->scale);
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && st == NULL; i++) st = tt_attribute(info, numbers[i].name, numbers[i].to);
   if (st == NULL && (k->experts < 1 || k->used < 1 || k->used > k->experts || k->groups < 1 || k->experts % k->groups != 0 || k->masks < 0 ||
@@ -48,18 +50,36 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   return NULL;
 }
 
+static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
+  return (void)op, (void)api, create_kernel(info, 0, out);
+}
+
+static OrtStatus* create_each(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
+  return (void)op, (void)api, create_kernel(info, 1, out);
+}
+
 // One mask of a pass; step is 1 where rows have strengths of their own.
 typedef struct {
   const float *strength, *low, *lift, *before, *after;
   int64_t step;
 } mask;
 
+// What acts on one row.
+enum { MOST_MASKS = 64 };
+typedef struct {
+  int64_t count;
+  float c[MOST_MASKS];
+  const mask* of[MOST_MASKS];
+  mask own[MOST_MASKS];  // of a row's steps
+} masks;
+
 typedef struct {
   const kernel* k;
   int64_t rows;
   int parts;
   const float *logits, *bias;
-  const mask* masks;
+  const mask* masks;       // of Route, which all rows have
+  const tt_tensor* steps;  // of RouteEach
   int64_t* ids;
   float *weights, *total;
   char* scratch;  // row_bytes for each part
@@ -112,19 +132,37 @@ static float sum(const float* w, int64_t n) {
   return s;
 }
 
+// Lists the masks of a row; more than 64 of one sequence are refused where they are attached.
+static void list_masks(const work* x, int64_t row, masks* out) {
+  out->count = 0;
+  for (int64_t m = 0; m < x->k->masks; m++, out->count++) {
+    out->of[m] = &x->masks[m];
+    out->c[m] = x->masks[m].strength[row * x->masks[m].step];
+  }
+  if (x->steps == NULL) return;
+  const tt_step* s = tt_first_step(x->steps->data, x->steps->shape[1], row, x->k->site);
+  for (; s != NULL && out->count < MOST_MASKS; s = tt_next_step(s)) {
+    if (s->op != TT_ROUTE) continue;
+    int64_t m = out->count++;
+    out->own[m] = (mask){NULL, s->v[0], s->v[1], s->v[2], s->v[3], 0};
+    out->of[m] = &out->own[m];
+    out->c[m] = s->c;
+  }
+}
+
 // Turns the weights of the chosen experts into what multiplies their outputs.
-static void weigh(const work* x, int64_t row, int64_t* ids, float* w, float* total) {
+static void weigh(const work* x, const masks* on, int64_t* ids, float* w, float* total) {
   const kernel* k = x->k;
-  if (x->bias != NULL || k->masks > 0) in_order(ids, w, k->used);  // the choice went by other numbers
-  for (int64_t m = 0; m < k->masks; m++)
-    for (int64_t i = 0; i < k->used; i++) w[i] *= factor(x->masks[m].strength[row * x->masks[m].step], x->masks[m].before[ids[i]]);
+  if (x->bias != NULL || on->count > 0) in_order(ids, w, k->used);  // the choice went by other numbers
+  for (int64_t m = 0; m < on->count; m++)
+    for (int64_t i = 0; i < k->used; i++) w[i] *= factor(on->c[m], on->of[m]->before[ids[i]]);
   float s = sum(w, k->used) + 1e-20f;
   for (int64_t i = 0; i < k->used; i++) w[i] = (k->normalise ? w[i] / s : w[i]) * k->scale;
   *total = 1;
-  if (k->masks == 0) return;
+  if (on->count == 0) return;
   s = sum(w, k->used) + 1e-20f;
-  for (int64_t m = 0; m < k->masks; m++)
-    for (int64_t i = 0; i < k->used; i++) w[i] *= factor(x->masks[m].strength[row * x->masks[m].step], x->masks[m].after[ids[i]]);
+  for (int64_t m = 0; m < on->count; m++)
+    for (int64_t i = 0; i < k->used; i++) w[i] *= factor(on->c[m], on->of[m]->after[ids[i]]);
   *total = sum(w, k->used) / s;
   in_order(ids, w, k->used);
 }
@@ -134,27 +172,25 @@ static void route(const work* x, int64_t row, char* scratch) {
   int64_t n = k->experts, *ids = x->ids + row * k->used;
   float *logits = (float*)scratch, *score = logits + n, *choice = score + n, *rank = choice + n, *w = x->weights + row * k->used;
   char* taken = (char*)(rank + k->groups);
+  masks on;
+  list_masks(x, row, &on);
   memcpy(logits, x->logits + row * n, (size_t)n * sizeof *logits);
-  for (int64_t m = 0; m < k->masks; m++) {
-    float c = x->masks[m].strength[row * x->masks[m].step];
-    for (int64_t e = 0; e < n; e++) logits[e] += c * x->masks[m].low[e];
-  }
+  for (int64_t m = 0; m < on.count; m++)
+    for (int64_t e = 0; e < n; e++) logits[e] += on.c[m] * on.of[m]->low[e];
   if (k->score == SIGMOID)
     tt_sigmoid(score, logits, (size_t)n);
   else
     tt_softmax(score, logits, (size_t)n);
   for (int64_t e = 0; e < n; e++) choice[e] = x->bias == NULL ? score[e] : isinf(logits[e]) ? logits[e] : score[e] + x->bias[e];
-  for (int64_t m = 0; m < k->masks; m++) {
-    float c = x->masks[m].strength[row * x->masks[m].step];
-    for (int64_t e = 0; e < n; e++) choice[e] += c * x->masks[m].lift[e];
-  }
+  for (int64_t m = 0; m < on.count; m++)
+    for (int64_t e = 0; e < n; e++) choice[e] += on.c[m] * on.of[m]->lift[e];
   if (k->groups > 1) limit_groups(k, choice, rank, taken);
   memset(taken, 0, (size_t)n);
   for (int64_t i = 0; i < k->used; i++) {
     ids[i] = take_best(choice, n, taken);
     w[i] = score[ids[i]];
   }
-  weigh(x, row, ids, w, x->total + row);
+  weigh(x, &on, ids, w, x->total + row);
 }
 
 static void some_rows(void* arg, size_t i) {
@@ -184,57 +220,76 @@ static OrtStatus* read_mask(OrtKernelContext* ctx, size_t at, const kernel* k, i
   return st;
 }
 
-enum { MOST_MASKS = 64, MOST_PARTS = 16, ROWS_OF_A_PART = 16 };
+enum { MOST_PARTS = 16, ROWS_OF_A_PART = 16 };
 
-static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
-  const kernel* k = self;
-  tt_tensor in;
-  OrtStatus* st = tt_input(ctx, 0, &in);
-  if (st != NULL) return st;
-  if (in.rank != 3 || in.shape[2] != k->experts) return tt_fail("Route: the logits are not one for each expert");
-  if (k->masks > MOST_MASKS) return tt_fail("Route: more masks on one block than 64");
-  mask masks[MOST_MASKS];
-  work x = {.k = k, .rows = in.shape[1], .logits = in.data, .masks = masks};
-  if (k->biased && (st = read_vector(ctx, 1, k->experts, &x.bias)) != NULL) return st;
-  for (int64_t m = 0; m < k->masks && st == NULL; m++) st = read_mask(ctx, (size_t)(1 + k->biased + MASK_INPUTS * m), k, x.rows, &masks[m]);
-  if (st != NULL) return st;
-  const int64_t chosen[] = {1, x.rows, k->used}, one[] = {1, x.rows, 1};
-  if ((st = tt_output(ctx, 0, chosen, 3, (void**)&x.ids)) != NULL) return st;
-  if ((st = tt_output(ctx, 1, chosen, 3, (void**)&x.weights)) != NULL) return st;
-  if ((st = tt_output(ctx, 2, one, 3, (void**)&x.total)) != NULL) return st;
-  int64_t parts = x.rows / ROWS_OF_A_PART;
-  x.parts = parts < 1 ? 1 : parts > MOST_PARTS ? MOST_PARTS : (int)parts;
-  if ((x.scratch = tt_scratch((size_t)x.parts * row_bytes(k))) == NULL) return tt_fail("Route: out of memory");
-  if (x.parts > 1) return tt_parallel(ctx, some_rows, x.parts, &x);
-  if (x.rows > 0) some_rows(&x, 0);
+static OrtStatus* choose(OrtKernelContext* ctx, work* x) {
+  const kernel* k = x->k;
+  OrtStatus* st;
+  const int64_t chosen[] = {1, x->rows, k->used}, one[] = {1, x->rows, 1};
+  if ((st = tt_output(ctx, 0, chosen, 3, (void**)&x->ids)) != NULL) return st;
+  if ((st = tt_output(ctx, 1, chosen, 3, (void**)&x->weights)) != NULL) return st;
+  if ((st = tt_output(ctx, 2, one, 3, (void**)&x->total)) != NULL) return st;
+  int64_t parts = x->rows / ROWS_OF_A_PART;
+  x->parts = parts < 1 ? 1 : parts > MOST_PARTS ? MOST_PARTS : (int)parts;
+  if ((x->scratch = tt_scratch((size_t)x->parts * row_bytes(k))) == NULL) return tt_fail("Route: out of memory");
+  if (x->parts > 1) return tt_parallel(ctx, some_rows, x->parts, x);
+  if (x->rows > 0) some_rows(x, 0);
   return NULL;
 }
 
+static OrtStatus* read_logits(OrtKernelContext* ctx, work* x) {
+  tt_tensor in;
+  OrtStatus* st = tt_input(ctx, 0, &in);
+  if (st != NULL) return st;
+  if (in.rank != 3 || in.shape[2] != x->k->experts) return tt_fail("Route: the logits are not one for each expert");
+  x->rows = in.shape[1], x->logits = in.data;
+  return NULL;
+}
+
+static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
+  const kernel* k = self;
+  mask list[MOST_MASKS];
+  work x = {.k = k, .masks = list};
+  OrtStatus* st = read_logits(ctx, &x);
+  if (st == NULL && k->masks > MOST_MASKS) st = tt_fail("Route: more masks on one block than 64");
+  if (st == NULL && k->biased) st = read_vector(ctx, 1, k->experts, &x.bias);
+  for (int64_t m = 0; m < k->masks && st == NULL; m++) st = read_mask(ctx, (size_t)(1 + k->biased + MASK_INPUTS * m), k, x.rows, &list[m]);
+  return st != NULL ? st : choose(ctx, &x);
+}
+
+static OrtStatus* compute_each(void* self, OrtKernelContext* ctx) {
+  const kernel* k = self;
+  tt_tensor steps;
+  work x = {.k = k, .steps = &steps};
+  OrtStatus* st = read_logits(ctx, &x);
+  if (st == NULL) st = tt_input(ctx, 1, &steps);
+  if (st == NULL && (steps.rank != 2 || steps.shape[0] != x.rows || k->site < 0 || k->site >= steps.shape[1]))
+    st = tt_fail("RouteEach: want a list of steps for each row");
+  if (st == NULL && k->biased) st = read_vector(ctx, 2, k->experts, &x.bias);
+  return st != NULL ? st : choose(ctx, &x);
+}
+
 static const char* name(const OrtCustomOp* op) { return (void)op, "Route"; }
+static const char* name_each(const OrtCustomOp* op) { return (void)op, "RouteEach"; }
+static size_t inputs_each(const OrtCustomOp* op) { return (void)op, 3; }
+static int presence_each(const OrtCustomOp* op, size_t i) { return (void)op, i == 2 ? TT_OPTIONAL : TT_REQUIRED; }
+static int input_type_each(const OrtCustomOp* op, size_t i) { return (void)op, i == 1 ? TT_INT64 : TT_FLOAT; }
 static int variadic(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, 2; }  // INPUT_OUTPUT_VARIADIC
 static int at_least_one(const OrtCustomOp* op) { return (void)op, 1; }
 static int input_type(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, TT_FLOAT; }
 static int output_type(const OrtCustomOp* op, size_t i) { return (void)op, i == 0 ? TT_INT64 : TT_FLOAT; }
 static size_t three(const OrtCustomOp* op) { return (void)op, 3; }
 
-const OrtCustomOp tt_op_route = {
-    .version = TT_API_VERSION,
-    .GetName = name,
-    .GetExecutionProviderType = tt_cpu,
-    .GetInputType = input_type,
-    .GetInputTypeCount = tt_one,
-    .GetOutputType = output_type,
-    .GetOutputTypeCount = three,
-    .KernelDestroy = free,
-    .GetInputCharacteristic = variadic,
-    .GetOutputCharacteristic = tt_all_required,
-    .GetInputMemoryType = tt_default_memory,
-    .GetVariadicInputMinArity = at_least_one,
-    .GetVariadicInputHomogeneity = at_least_one,
-    .GetVariadicOutputMinArity = tt_zero,
-    .GetVariadicOutputHomogeneity = tt_zero,
-    .CreateKernelV2 = create,
-    .KernelComputeV2 = compute,
-    .GetStartVersion = tt_version_one,
-    .GetEndVersion = tt_any_version,
-};
+#define TABLE(name_, type_, inputs_, presence_, least_, create_, compute_)                                         \
+  {                                                                                                                \
+    .version = TT_API_VERSION, .GetName = name_, .GetExecutionProviderType = tt_cpu, .GetInputType = type_,        \
+    .GetInputTypeCount = inputs_, .GetOutputType = output_type, .GetOutputTypeCount = three,                       \
+    .KernelDestroy = free, .GetInputCharacteristic = presence_, .GetOutputCharacteristic = tt_all_required,        \
+    .GetInputMemoryType = tt_default_memory, .GetVariadicInputMinArity = least_,                                   \
+    .GetVariadicInputHomogeneity = least_, .GetVariadicOutputMinArity = tt_zero,                                   \
+    .GetVariadicOutputHomogeneity = tt_zero, .CreateKernelV2 = create_, .KernelComputeV2 = compute_,               \
+    .GetStartVersion = tt_version_one, .GetEndVersion = tt_any_version,                                            \
+  }
+
+const OrtCustomOp tt_op_route = TABLE(name, input_type, tt_one, variadic, at_least_one, create, compute);
+const OrtCustomOp tt_op_route_each = TABLE(name_each, input_type_each, inputs_each, presence_each, tt_zero, create_each, compute_each);

@@ -15,10 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops.h"
-
-// Implemented in Go (tap.go): 0 for success; what failed is kept on the Go side.
-extern int32_t trimtabTap(int64_t run, int64_t tap, float* data, int64_t rows, int64_t width, float* products, int64_t encoded);
+#include "steps.h"
 
 typedef struct {
   int64_t tap, encoded;
@@ -94,14 +91,6 @@ static int input_type(const OrtCustomOp* op, size_t i) { return (void)op, i == 1
 static size_t inputs(const OrtCustomOp* op) { return (void)op, 3; }
 static int input_optional(const OrtCustomOp* op, size_t i) { return (void)op, i == 2; }  // INPUT_OUTPUT_OPTIONAL is 1
 
-static size_t in_place(int** in, int** out) {
-  *in = calloc(1, sizeof **in);
-  *out = calloc(1, sizeof **out);
-  return *in != NULL && *out != NULL;
-}
-
-static void release_in_place(int* in, int* out) { free(in), free(out); }
-
 const OrtCustomOp tt_op_tap = {
     .version = TT_API_VERSION,
     .GetName = name,
@@ -122,8 +111,8 @@ const OrtCustomOp tt_op_tap = {
     .KernelComputeV2 = compute,
     .GetStartVersion = tt_version_one,
     .GetEndVersion = tt_any_version,
-    .GetMayInplace = in_place,
-    .ReleaseMayInplace = release_in_place,
+    .GetMayInplace = tt_in_place,
+    .ReleaseMayInplace = tt_release_in_place,
 };
 
 const OrtCustomOp tt_op_watch = {

@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_watch, &tt_op_linear, &tt_op_row, &tt_op_attention, &tt_op_glu, &tt_op_experts, &tt_op_route};
+static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_watch, &tt_op_linear, &tt_op_row, &tt_op_attention, &tt_op_attention_each,
+                                         &tt_op_glu, &tt_op_experts, &tt_op_route, &tt_op_route_each, &tt_op_steps, &tt_op_edit};
 
 size_t tt_op_count(void) { return sizeof ops / sizeof ops[0]; }
 const OrtCustomOp* tt_op(size_t i) { return ops[i]; }
@@ -49,3 +50,11 @@ const char* tt_cpu(const OrtCustomOp* op) { return (void)op, "CPUExecutionProvid
 int tt_returns_float(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, TT_FLOAT; }
 size_t tt_one(const OrtCustomOp* op) { return (void)op, 1; }
 int tt_zero(const OrtCustomOp* op) { return (void)op, 0; }
+
+size_t tt_in_place(int** in, int** out) {
+  *in = calloc(1, sizeof **in);
+  *out = calloc(1, sizeof **out);
+  return *in != NULL && *out != NULL;
+}
+
+void tt_release_in_place(int* in, int* out) { free(in), free(out); }

@@ -10,7 +10,8 @@
 size_t tt_op_count(void);
 const OrtCustomOp* tt_op(size_t i);
 
-extern const OrtCustomOp tt_op_tap, tt_op_watch, tt_op_linear, tt_op_row, tt_op_attention, tt_op_glu, tt_op_experts, tt_op_route;
+extern const OrtCustomOp tt_op_tap, tt_op_watch, tt_op_linear, tt_op_row, tt_op_attention, tt_op_attention_each, tt_op_glu, tt_op_experts, tt_op_route, tt_op_route_each,
+    tt_op_steps, tt_op_edit;
 
 struct tt_kernels;
 extern const struct tt_kernels* tt_products;  // the table of cgo/kernels, NULL before tt_use_kernels
@@ -24,6 +25,19 @@ void* tt_scratch(size_t bytes);
 
 // Calls fn(arg, i) for i < parts on the session's threads.
 OrtStatus* tt_parallel(OrtKernelContext* ctx, void (*fn)(void*, size_t), int parts, void* arg);
+
+// One product y[m][rows] = x[m][cols] · Wᵀ with a packed W; scratch is of cgo/kernels' scratch_bytes.
+typedef struct {
+  int type, rows, cols, m;
+  const void* w;
+  const float* x;
+  float* y;
+  void* scratch;
+  int tiles, parts;  // filled in by tt_multiply
+} tt_product;
+
+// Multiplies on the session's threads where there is enough to do.
+OrtStatus* tt_multiply(OrtKernelContext* ctx, const tt_product* p);
 
 // A tensor as a kernel sees it; shape is borrowed from the value.
 typedef struct {
@@ -48,5 +62,8 @@ const char* tt_cpu(const OrtCustomOp* op);
 int tt_returns_float(const OrtCustomOp* op, size_t i);
 size_t tt_one(const OrtCustomOp* op);
 int tt_zero(const OrtCustomOp* op);
+// The first output may take the memory of the first input.
+size_t tt_in_place(int** in, int** out);
+void tt_release_in_place(int* in, int* out);
 
 #endif

@@ -40,3 +40,35 @@ OrtStatus* tt_parallel(OrtKernelContext* ctx, void (*fn)(void*, size_t), int par
   return FN(KernelContext_ParallelFor, OrtStatus*, const OrtKernelContext*, void (*)(void*, size_t), size_t, size_t, void*)(
       ctx, fn, (size_t)parts, 0, arg);
 }
+
+static int part(int total, int parts, size_t i) { return (int)((int64_t)total * (int64_t)i / parts); }
+
+static void quantise_part(void* arg, size_t i) {
+  const tt_product* p = arg;
+  tt_products->quantise_rows(p->type, p->x, (size_t)p->cols, p->m, p->cols, p->scratch, part(p->m, p->parts, i), part(p->m, p->parts, i + 1));
+}
+
+static void linear_part(void* arg, size_t i) {
+  const tt_product* p = arg;
+  tt_products->linear_rows(p->type, p->w, p->rows, p->cols, p->scratch, p->m, p->y, (size_t)p->rows, part(p->tiles, p->parts, i),
+                           part(p->tiles, p->parts, i + 1));
+}
+
+// Below this many multiplications a second thread costs more than it brings; nor do inputs of fewer rows pay one.
+enum { SMALL = 1 << 16, MOST_PARTS = 16, FEW = 4 };
+
+OrtStatus* tt_multiply(OrtKernelContext* ctx, const tt_product* what) {
+  tt_product p = *what;
+  p.tiles = tt_products->tiles(p.rows);
+  int64_t work = (int64_t)p.rows * p.cols * p.m;
+  p.parts = work < SMALL ? 1 : MOST_PARTS < p.tiles ? MOST_PARTS : p.tiles;
+  OrtStatus* st = NULL;
+  if (p.m < FEW || p.parts == 1)
+    tt_products->quantise(p.type, p.x, (size_t)p.cols, p.m, p.cols, p.scratch);
+  else
+    st = tt_parallel(ctx, quantise_part, p.parts, &p);
+  if (st != NULL) return st;
+  if (p.parts > 1) return tt_parallel(ctx, linear_part, p.parts, &p);
+  linear_part(&p, 0);
+  return NULL;
+}

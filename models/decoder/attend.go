@@ -51,21 +51,35 @@ func (b *builder) attentionTurns(r *Rope) bool {
 // attendOwn is the operator Attention of cgo/ort, which keeps keys and values in one memory a block.
 func (b *builder) attendOwn(i int, qkv string, rope *Rope) string {
 	d := b.d
-	cache := b.Input(CacheName(i), onnx.Uint8, onnx.Sym("cache_bytes"))
 	cos, sin := InputCos, InputSin
 	if rope.Dims == 0 {
 		cos = b.floats("no_rope", []float32{0})
 		sin = cos
 	}
-	inputs := []string{qkv, cache, InputTotal, cos, sin}
+	op, inputs := "Attention", []string{qkv, CacheName(i), InputTotal, cos, sin}
+	if b.o.Each {
+		op, inputs = "AttentionEach", []string{qkv, InputSequences, cos, sin}
+	} else {
+		b.Input(CacheName(i), onnx.Uint8, onnx.Sym("cache_bytes"))
+	}
 	if sinks := b.sinks(i); sinks != "" {
 		inputs = append(inputs, sinks)
 	}
-	return b.Add("Attention", "trimtab", inputs,
-		onnx.Attr{Name: "heads", Value: d.Heads}, onnx.Attr{Name: "kv_heads", Value: d.KVHeads}, onnx.Attr{Name: "head", Value: d.CacheDim()},
-		onnx.Attr{Name: "rotary", Value: rope.Dims}, onnx.Attr{Name: "interleaved", Value: number(rope.Interleaved)},
-		onnx.Attr{Name: "window", Value: d.Window(i)}, onnx.Attr{Name: "cache_type", Value: int(b.o.Cache.Type())},
-		onnx.Attr{Name: "scale", Value: d.attnScale()}, onnx.Attr{Name: "softcap", Value: d.AttnCap})
+	attrs := []onnx.Attr{
+		{Name: "heads", Value: d.Heads},
+		{Name: "kv_heads", Value: d.KVHeads},
+		{Name: "head", Value: d.CacheDim()},
+		{Name: "rotary", Value: rope.Dims},
+		{Name: "interleaved", Value: number(rope.Interleaved)},
+		{Name: "window", Value: d.Window(i)},
+		{Name: "cache_type", Value: int(b.o.Cache.Type())},
+		{Name: "scale", Value: d.attnScale()},
+		{Name: "softcap", Value: d.AttnCap},
+	}
+	if b.o.Each {
+		attrs = append(attrs, onnx.Attr{Name: "layer", Value: i})
+	}
+	return b.Add(op, "trimtab", inputs, attrs...)
 }
 
 // attendORT is ONNX Runtime's GroupQueryAttention, which writes keys and values into the cache in place.

@@ -19,6 +19,10 @@ const (
 	InputCos   = "rope_cos"  // float [positions, dims/2], of Description.Rope
 	InputSin   = "rope_sin"
 	OutLogits  = "logits" // float [1, r, vocabulary]
+
+	// Of a graph whose tokens belong to a sequence each, instead of InputLast, InputTotal and the caches.
+	InputPositions = "positions" // int64 [s]
+	InputSequences = "sequences" // int64 [s, 3]: see the operator AttentionEach
 )
 
 // CacheNames returns the names of a block's cache: inputs and outputs of shape [1, kv heads, capacity, Description.CacheDim], to be bound to the same memory.
@@ -73,6 +77,8 @@ type Options struct {
 	PackedBytes func(t quant.Type, rows, cols int) int
 	// NBits runs matrices of types that ONNX Runtime's MatMulNBits can hold exactly, Q4_0, Q4_1 and Q8_0, as that node.
 	NBits bool
+	// Each builds for passes over one token each of several sequences, whose caches are the project's own.
+	Each bool
 	// At is called at every site in forward order with the value there, and returns the value that takes its place; nil leaves the graph as it is.
 	// What it returns for expert_ids and router_weights is not read: these can only be watched.
 	At func(g *onnx.Graph, point string, layer int, value string, width int, rows Rows) string
@@ -80,6 +86,9 @@ type Options struct {
 	Watched func(point string, layer int) bool
 	// Masks returns what acts on a block's router; it is called behind the block's router_logits. nil is nothing, nowhere.
 	Masks func(layer int) []Mask
+	// Steps returns the graph input with the steps of all sequences, and which of its columns has the masks that act on a block's router; "" where none can.
+	// It stands for Masks where Each is set.
+	Steps func(layer int) (table string, site int)
 }
 
 // Mask names float values that act on a router's choice: hooks.Route has the arithmetic. All but Strength are [experts] long and as hooks.Edit.Operands returns them.
@@ -114,6 +123,9 @@ func Build(d *Description, src Source, o Options) (*Graph, error) {
 	if err := d.Check(); err != nil {
 		return nil, err
 	}
+	if o.Each && o.Cache == CacheORT {
+		return nil, fmt.Errorf("decoder: build for several sequences: want attention of the project's own, found ONNX Runtime's")
+	}
 	b := &builder{Graph: &onnx.Graph{}, d: d, src: src, o: o, have: map[string]bool{}, memo: map[string]string{}}
 	b.inputs()
 	x := b.site("embeddings", Once, b.embeddings(), d.Width, AllRows)
@@ -130,10 +142,15 @@ func Build(d *Description, src Source, o Options) (*Graph, error) {
 func (b *builder) inputs() {
 	b.Input(InputIDs, onnx.Int64, onnx.N(1), onnx.Sym("s"))
 	b.Input(InputRows, onnx.Int64, onnx.Sym("r"))
-	b.Input(InputLast, onnx.Int32, onnx.N(1))
-	b.Input(InputTotal, onnx.Int32)
-	if b.d.Rope.LongFactors != nil {
-		b.Input(InputLong, onnx.Bool)
+	if b.o.Each {
+		b.Input(InputPositions, onnx.Int64, onnx.Sym("s"))
+		b.Input(InputSequences, onnx.Int64, onnx.Sym("s"), onnx.N(3))
+	} else {
+		b.Input(InputLast, onnx.Int32, onnx.N(1))
+		b.Input(InputTotal, onnx.Int32)
+		if b.d.Rope.LongFactors != nil {
+			b.Input(InputLong, onnx.Bool)
+		}
 	}
 	if b.d.Rope.Dims > 0 {
 		b.Input(InputCos, onnx.Float, onnx.Sym("positions"), onnx.N(b.d.Rope.Dims/2))

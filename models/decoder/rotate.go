@@ -17,6 +17,9 @@ func (b *builder) positions() string {
 
 // count is the numbers of the pass's tokens, int64 [s], from the number of tokens before them or from 0.
 func (b *builder) count(fromPast bool) string {
+	if fromPast && b.o.Each {
+		return InputPositions
+	}
 	return b.once(fmt.Sprintf("count %v", fromPast), func() string {
 		s := b.once("tokens", func() string {
 			return b.op("Squeeze", b.Add("Shape", "", []string{InputIDs}, onnx.Attr{Name: "start", Value: 1}), b.ints(0))
@@ -24,8 +27,17 @@ func (b *builder) count(fromPast bool) string {
 		if !fromPast {
 			return b.op("Range", b.int(0), s, b.int(1))
 		}
-		total := b.once("total", func() string { return b.cast(InputTotal, onnx.Int64) })
-		return b.op("Range", b.op("Sub", total, s), total, b.int(1))
+		return b.op("Range", b.op("Sub", b.total(), s), b.total(), b.int(1))
+	})
+}
+
+// total is the tokens of the sequence behind this pass, an int64 scalar; where each token has a sequence of its own, [s, 1].
+func (b *builder) total() string {
+	return b.once("total", func() string {
+		if b.o.Each {
+			return b.op("Unsqueeze", b.op("Add", InputPositions, b.int(1)), b.ints(1))
+		}
+		return b.cast(InputTotal, onnx.Int64)
 	})
 }
 
@@ -56,7 +68,11 @@ func (b *builder) frequencies(key string, r *Rope) string {
 		return short
 	}
 	long := b.floats(key+"long", r.frequencies(r.LongFactors))
-	return b.op("Where", InputLong, long, short)
+	isLong := InputLong
+	if b.o.Each {
+		isLong = b.op("Greater", b.total(), b.int(r.Original))
+	}
+	return b.op("Where", isLong, long, short)
 }
 
 // rotate turns the leading dimensions of each head of x, [1, s, heads·dim].

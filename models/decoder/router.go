@@ -30,7 +30,14 @@ func (b *builder) route(i int, logits string) routing {
 // routeNode is the operator Route of cgo/ort: a dozen small nodes cost more than what they compute, and a mask would add as many.
 func (b *builder) routeNode(i int, logits string, masks []Mask) routing {
 	e := &b.d.Experts
-	inputs := []string{logits}
+	op, inputs, of := "Route", []string{logits}, onnx.Attr{Name: "masks", Value: len(masks)}
+	table, site := "", 0
+	if b.o.Steps != nil {
+		table, site = b.o.Steps(i)
+	}
+	if table != "" {
+		op, inputs, of = "RouteEach", append(inputs, table), onnx.Attr{Name: "site", Value: site}
+	}
 	bias, biased := b.routerBias(i)
 	if biased {
 		inputs = append(inputs, bias)
@@ -42,13 +49,13 @@ func (b *builder) routeNode(i int, logits string, masks []Mask) routing {
 	if scale == 0 {
 		scale = 1
 	}
-	out := b.AddN("Route", "trimtab", 3, inputs,
+	out := b.AddN(op, "trimtab", 3, inputs,
 		onnx.Attr{Name: "experts", Value: e.Count}, onnx.Attr{Name: "used", Value: e.Used}, onnx.Attr{Name: "score", Value: int(e.Score)},
 		onnx.Attr{Name: "normalise", Value: number(e.Normalise)}, onnx.Attr{Name: "scale", Value: scale}, onnx.Attr{Name: "groups", Value: max(e.Groups, 1)},
 		onnx.Attr{Name: "groups_used", Value: e.GroupsUsed}, onnx.Attr{Name: "group_top", Value: e.GroupTop},
-		onnx.Attr{Name: "biased", Value: number(biased)}, onnx.Attr{Name: "masks", Value: len(masks)})
+		onnx.Attr{Name: "biased", Value: number(biased)}, of)
 	r := routing{ids: out[0], weights: out[1]}
-	if len(masks) > 0 {
+	if len(masks) > 0 || table != "" {
 		r.total = out[2]
 	}
 	return r
