@@ -60,10 +60,15 @@ func (b *builder) attendOwn(i int, qkv string, rope *Rope) string {
 		inputs = append(inputs, sinks)
 	}
 	attrs := []onnx.Attr{
-		{Name: "heads", Value: d.Heads}, {Name: "kv_heads", Value: d.KVHeads}, {Name: "head", Value: d.CacheDim()},
-		{Name: "rotary", Value: rope.Dims}, {Name: "interleaved", Value: number(rope.Interleaved)},
-		{Name: "window", Value: d.Window(i)}, {Name: "cache_type", Value: int(b.o.Cache.Type())},
-		{Name: "scale", Value: d.attnScale()}, {Name: "softcap", Value: d.AttnCap},
+		{Name: "heads", Value: d.Heads},
+		{Name: "kv_heads", Value: d.KVHeads},
+		{Name: "head", Value: d.CacheDim()},
+		{Name: "rotary", Value: rope.Dims},
+		{Name: "interleaved", Value: number(rope.Interleaved)},
+		{Name: "window", Value: d.Window(i)},
+		{Name: "cache_type", Value: int(b.o.Cache.Type())},
+		{Name: "scale", Value: d.attnScale()},
+		{Name: "softcap", Value: d.AttnCap},
 	}
 	if b.o.Each {
 		attrs = append(attrs, onnx.Attr{Name: "layer", Value: i})
