@@ -15,7 +15,7 @@ import (
 var variables = []string{
 	"cgo/ort/loaded",    // a process holds one ONNX Runtime
 	"cgo/ort/tappers",   // C names a Go tap by number
-	"bench/llamaScript", // an embedded file
+	"bench/scripts",     // embedded files
 }
 
 // TestPackageVariablesStay holds that a package variable gets its value where it is declared, that nothing assigns to it or

@@ -14,24 +14,26 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
+// stepsOf is how many steps a round of so many contestants has: the first one also steps behind every four of the others.
+func stepsOf(contestants int) int { return contestants + (contestants-1+stride-1)/stride }
+
 // machineOf are contestants whose step takes a known multiple of what the machine's pace makes of a round: the pace wanders by a factor of ten,
 // which ratios round by round must not show.
 func machineOf(factors, cpu []float64, order *[]int) []Contestant {
 	list := make([]Contestant, len(factors))
-	steps := make([]int, len(factors))
 	for i := range list {
 		list[i] = Contestant{Name: string(rune('a' + i)), Step: func(context.Context) (Sample, error) {
+			round := len(*order) / stepsOf(len(factors))
 			*order = append(*order, i)
-			pace := time.Duration(1e6 * (1 + 9*math.Abs(math.Sin(float64(steps[i])))))
-			steps[i]++
-			return Sample{Wall: time.Duration(factors[i] * float64(pace)), CPU: time.Duration(cpu[i] * float64(pace))}, nil
+			pace := 1e6 * (1 + 9*math.Abs(math.Sin(float64(round))))
+			return Sample{Wall: time.Duration(factors[i] * pace), CPU: time.Duration(cpu[i] * pace), Bytes: uint64(i)}, nil
 		}}
 	}
 	return list
 }
 
 func TestCompareFindsKnownRatios(t *testing.T) {
-	factors, cpu := []float64{1, 1, 1.25, 0.5}, []float64{2, 1, 1, 8}
+	factors, cpu := []float64{1, 1, 1.25, 0.5, 3, 4, 5}, []float64{2, 1, 1, 8, 1, 1, 1}
 	for _, byCPU := range []bool{false, true} {
 		var order []int
 		got, err := Compare(t.Context(), 30, byCPU, machineOf(factors, cpu, &order))
@@ -50,11 +52,76 @@ func TestCompareFindsKnownRatios(t *testing.T) {
 			if r.Name != string(rune('a'+i)) || !(r.Spread[0] < r.Median && r.Median < r.Spread[1]) || math.Abs(r.CPU/r.Median-cpu[i]/factors[i]) > 1e-5 {
 				t.Errorf("result %d is %+v", i, r)
 			}
+			if r.Bytes != float64(i) {
+				t.Errorf("result %d: %v bytes a step, want %d", i, r.Bytes, i)
+			}
 		}
 	}
 }
 
-// TestCompareOrder: every contestant steps once a round, rounds are in many orders, and the first tenth does not count.
+// TestCompareTakesTheMeanAround: the first contestant takes 1 and 3 in turn, all others 2.
+func TestCompareTakesTheMeanAround(t *testing.T) {
+	n := 0
+	list := []Contestant{{Name: "base", Step: func(context.Context) (Sample, error) {
+		n++
+		return Sample{Wall: time.Duration(1 + 2*(n%2)), CPU: 1}, nil
+	}}}
+	for i := range 6 {
+		list = append(list, Contestant{Name: string(rune('a' + i)), Step: func(context.Context) (Sample, error) { return Sample{Wall: 2, CPU: 1}, nil }})
+	}
+	got, err := Compare(t.Context(), 10, false, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range got {
+		if r.Ratio != 1 || r.Interval != [2]float64{1, 1} {
+			t.Errorf("%d: ratio %v, interval %v, want 1", i, r.Ratio, r.Interval)
+		}
+	}
+	if want := 11 * 3; n != want {
+		t.Errorf("the first contestant stepped %d times, want %d: at both ends of each round, and once between", n, want)
+	}
+}
+
+// TestCompareBeside: a contestant's second ratio is to another one's step of the same round.
+func TestCompareBeside(t *testing.T) {
+	var order []int
+	list := machineOf([]float64{1, 2, 3}, []float64{1, 4, 2}, &order)
+	list[2].Beside = "b"
+	for i, want := range []float64{1.5, 0.5} {
+		order = order[:0]
+		got, err := Compare(t.Context(), 12, i == 1, list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := got[2]; r.Beside != "b" || math.Abs(r.BesideOf-want) > 1e-5 || math.Abs(r.BesideFrom[0]-want) > 1e-5 || got[1].Beside != "" {
+			t.Errorf("results %+v, want c at %v times b", got, want)
+		}
+	}
+}
+
+// TestComparePeersThatFail: a peer that fails costs its own row.
+func TestComparePeersThatFail(t *testing.T) {
+	var order []int
+	list := machineOf([]float64{1, 2, 3}, []float64{1, 1, 1}, &order)
+	broken := errors.New("broken")
+	steps := 0
+	list[1].Peer, list[1].Step = "other", func(context.Context) (Sample, error) {
+		if steps++; steps > 3 {
+			return Sample{}, broken
+		}
+		return Sample{Wall: 1, CPU: 1}, nil
+	}
+	got, lost, err := compare(t.Context(), 10, false, list)
+	if err != nil || len(lost) != 1 || !errors.Is(lost[0], broken) || len(got) != 2 || got[1].Name != "c" || steps != 4 {
+		t.Errorf("%+v, %v, %v after %d steps: want the rows of the others, one lost, no step behind its failure", got, lost, err, steps)
+	}
+	if _, err := Compare(t.Context(), 10, false, list); !errors.Is(err, broken) {
+		t.Errorf("Compare: %v", err)
+	}
+}
+
+// TestCompareOrder: the first contestant steps at both ends of a round, the others once, rounds are in many orders, and the first tenth does not count.
 func TestCompareOrder(t *testing.T) {
 	for _, rounds := range []int{1, 3, 40} {
 		var order []int
@@ -73,19 +140,19 @@ func TestCompareOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(order) != 3*(rounds+discard) {
-			t.Fatalf("%d rounds made %d steps, want %d", rounds, len(order), 3*(rounds+discard))
+		if len(order) != 4*(rounds+discard) {
+			t.Fatalf("%d rounds made %d steps, want %d", rounds, len(order), 4*(rounds+discard))
 		}
 		first := map[int]int{}
-		for i := 0; i < len(order); i += 3 {
-			round := slices.Clone(order[i : i+3])
-			first[round[0]]++
-			if slices.Sort(round); !slices.Equal(round, []int{0, 1, 2}) {
-				t.Fatalf("round %d steps %v", i/3, order[i:i+3])
+		for i := 0; i < len(order); i += 4 {
+			round := slices.Clone(order[i : i+4])
+			first[round[1]]++
+			if round[0] != 0 || round[3] != 0 || round[1]+round[2] != 3 {
+				t.Fatalf("round %d steps %v", i/4, order[i:i+4])
 			}
 		}
-		if rounds == 40 && (first[0] < 5 || first[1] < 5 || first[2] < 5) {
-			t.Errorf("contestants began rounds %v times, want all of them often", first)
+		if rounds == 40 && (first[1] < 10 || first[2] < 10) {
+			t.Errorf("contestants stepped first %v times, want both often", first)
 		}
 		if got[2].Interval[1] > 1.001 || got[2].Ratio > 1.001 {
 			t.Errorf("%d rounds: what was to be discarded counts: %+v", rounds, got[2])

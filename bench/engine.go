@@ -4,8 +4,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	goruntime "runtime"
+	"sync"
+	"time"
 
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
@@ -16,7 +20,6 @@ type engine struct {
 	session *runtime.Session
 	prompt  []int32
 	limit   int // tokens before the prompt is taken up again
-	step    int // tokens a step
 	taken   int
 	next    func() (runtime.Token, error, bool)
 	stop    func()
@@ -46,55 +49,96 @@ func (e *engine) close() {
 
 // decode makes each step some tokens behind a context of the given length, which grows by at most limit tokens.
 func (e *engine) decode(name string, prompt []int32, step, limit int) Contestant {
-	e.prompt, e.step, e.limit = prompt, step, limit
-	return Contestant{Name: name, Step: e.decodeStep}
-}
-
-func (e *engine) decodeStep(ctx context.Context) (Sample, error) {
-	if e.next == nil || e.taken+e.step > e.limit {
-		if err := e.restart(ctx); err != nil {
+	e.prompt, e.limit = prompt, limit
+	return Contestant{Name: name, Step: func(ctx context.Context) (Sample, error) {
+		if err := e.ready(ctx, step); err != nil {
 			return Sample{}, err
 		}
+		return timed(func() error { return e.take(step) })
+	}}
+}
+
+// ready begins the generation where it has to begin again for so many more tokens, and takes two of them, which pay for the prompt and for buffers.
+func (e *engine) ready(ctx context.Context, tokens int) error {
+	if e.next != nil && e.taken+tokens <= e.limit {
+		return nil
 	}
-	e.taken += e.step
-	start := now()
-	for range e.step {
+	if e.stop != nil {
+		e.stop()
+	}
+	e.next, e.stop = iter.Pull2(e.session.Generate(ctx, e.prompt, runtime.Options{IgnoreEOS: true}))
+	e.taken = -2
+	return e.take(2)
+}
+
+// take decodes tokens.
+func (e *engine) take(tokens int) error {
+	e.taken += tokens
+	for range tokens {
 		_, err, ok := e.next()
 		if err == nil && !ok {
 			err = fmt.Errorf("bench: the generation ended early")
 		}
 		if err != nil {
-			return Sample{}, err
-		}
-	}
-	return start.since(), nil
-}
-
-// restart begins the generation again and takes two tokens, which pay for the prompt and for buffers.
-func (e *engine) restart(ctx context.Context) error {
-	if e.stop != nil {
-		e.stop()
-	}
-	e.next, e.stop = iter.Pull2(e.session.Generate(ctx, e.prompt, runtime.Options{IgnoreEOS: true}))
-	e.taken = 0
-	for range 2 {
-		if _, err, _ := e.next(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// prefill makes each step one run of a whole prompt from an empty cache, to the first token.
+// first runs a whole prompt from an empty cache, to the first token.
+func (e *engine) first(ctx context.Context, prompt []int32) error {
+	e.session.Forget()
+	for _, err := range e.session.Generate(ctx, prompt, runtime.Options{MaxTokens: 1, IgnoreEOS: true}) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prefill makes each step one run of a whole prompt.
 func (e *engine) prefill(name string, prompt []int32) Contestant {
 	return Contestant{Name: name, Step: func(ctx context.Context) (Sample, error) {
-		e.session.Forget()
-		start := now()
-		for _, err := range e.session.Generate(ctx, prompt, runtime.Options{MaxTokens: 1, IgnoreEOS: true}) {
-			if err != nil {
-				return Sample{}, err
-			}
-		}
-		return start.since(), nil
+		return timed(func() error { return e.first(ctx, prompt) })
 	}}
+}
+
+// crowd makes each step some tokens of every engine, all at the same time. Its samples are those of one engine's share: the time of all divided by their number.
+func crowd(name string, list []*engine, step int) Contestant {
+	return Contestant{Name: name, Step: func(ctx context.Context) (Sample, error) {
+		if err := together(list, func(e *engine) error { return e.ready(ctx, step) }); err != nil {
+			return Sample{}, err
+		}
+		s, err := timed(func() error { return together(list, func(e *engine) error { return e.take(step) }) })
+		return s.share(len(list)), err
+	}}
+}
+
+// together calls a function for every engine at the same time.
+func together(list []*engine, call func(*engine) error) error {
+	errs := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, e := range list {
+		all.Go(func() { errs[i] = call(e) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// share is the part of one of n.
+func (s Sample) share(n int) Sample {
+	return Sample{Wall: s.Wall / time.Duration(n), CPU: s.CPU / time.Duration(n), Bytes: s.Bytes / uint64(n)}
+}
+
+// timed runs work between two looks at the clocks and at what Go has allocated.
+func timed(work func() error) (Sample, error) {
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
+	start := now()
+	err := work()
+	s := start.since()
+	goruntime.ReadMemStats(&after)
+	s.Bytes = after.TotalAlloc - before.TotalAlloc
+	return s, err
 }

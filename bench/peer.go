@@ -5,101 +5,148 @@ package bench
 import (
 	"bufio"
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
+	"strings"
 	"time"
 )
 
-//go:embed peers/llamacpp.py
-var llamaScript string
+// peer is another runtime with a model loaded, stepped by this process.
+type peer interface {
+	decode(prompt []int32, step, limit int) Contestant
+	prefill(prompt []int32) Contestant
+	io.Closer
+}
 
-// PythonVariable names the Python that has the peers' packages; without it, python3 is tried.
-const PythonVariable = "TRIMTAB_PYTHON"
+// peerNeeds is what a comparison needs of a peer.
+type peerNeeds struct {
+	Context   int  // tokens of one sequence
+	Sequences int  // at the same time; 0 is 1
+	Vector    bool // the peer's hooks: a vector at all layers
+}
 
-// ErrNoPeer says that a peer is not installed; the text says what is missing.
-var ErrNoPeer = errors.New("peer not installed")
-
-// Peer is another runtime in a process of its own, stepped by this one.
-type Peer struct {
-	Name    string
-	Version string
+// script is a peer that a script in a process of its own runs: a command is a line of JSON, and so is an answer.
+type script struct {
+	rival   *rival
+	version string
 	process *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Scanner
+	errs    tail
 }
 
-// LlamaCPP starts llama.cpp on the same file with as many threads, through llama-cpp-python.
-func LlamaCPP(ctx context.Context, file string, threads, context int, flash bool) (*Peer, error) {
-	python := os.Getenv(PythonVariable)
-	if python == "" {
-		python = "python3"
+// tail keeps the end of what is written to it.
+type tail struct{ text []byte }
+
+// Write never fails.
+func (t *tail) Write(p []byte) (int, error) {
+	t.text = append(t.text, p...)
+	if n := len(t.text) - 2000; n > 0 {
+		t.text = t.text[n:]
 	}
-	if err := exec.CommandContext(ctx, python, "-c", "import llama_cpp").Run(); err != nil {
-		return nil, fmt.Errorf("bench: llama.cpp: %w: %s cannot import llama_cpp (pip install llama-cpp-python, or set %s)", ErrNoPeer, python, PythonVariable)
-	}
-	p := &Peer{Name: "llama.cpp"}
-	if flash {
-		p.Name += " (flash attention)"
-	}
-	if err := p.start(exec.CommandContext(ctx, python, "-c", llamaScript)); err != nil {
-		return nil, fmt.Errorf("bench: %s: %w", p.Name, err)
-	}
-	var answer struct{ Version string }
-	err := p.ask(map[string]any{"load": file, "threads": threads, "flash": flash, "context": context}, &answer)
-	p.Version = answer.Version
-	if err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	return p, nil
+	return len(p), nil
 }
 
-func (p *Peer) start(c *exec.Cmd) (err error) {
-	p.process = c
+// last is the last line.
+func (t *tail) last() string {
+	lines := strings.Split(strings.TrimSpace(string(t.text)), "\n")
+	return lines[len(lines)-1]
+}
+
+func startScript(r *rival, c *exec.Cmd) (*script, error) {
+	p := &script{rival: r, process: c}
+	c.Stderr = &p.errs
+	var err error
 	if p.in, err = c.StdinPipe(); err != nil {
-		return err
+		return nil, err
 	}
 	out, err := c.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.out = bufio.NewScanner(out)
-	return c.Start()
+	return p, c.Start()
 }
 
 // ask sends one command and reads its answer.
-func (p *Peer) ask(command, answer any) error {
+func (p *script) ask(command, answer any) error {
 	line, err := json.Marshal(command)
 	if err != nil {
 		return err
 	}
 	if _, err := p.in.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("bench: %s: %w", p.Name, err)
+		return fmt.Errorf("bench: %s: %w", p.rival.name, errors.Join(err, p.ended()))
 	}
 	if !p.out.Scan() {
-		return fmt.Errorf("bench: %s: the process ended: %w", p.Name, errors.Join(p.out.Err(), io.ErrUnexpectedEOF))
+		return fmt.Errorf("bench: %s: %w", p.rival.name, errors.Join(p.out.Err(), p.ended()))
 	}
 	return json.Unmarshal(p.out.Bytes(), answer)
 }
 
-// run has the peer run tokens at a position.
-func (p *Peer) run(ids []int32, at int) (Sample, error) {
-	var answer struct{ Wall, CPU int64 }
-	err := p.ask(map[string]any{"run": ids, "at": at}, &answer)
-	return Sample{Wall: time.Duration(answer.Wall), CPU: time.Duration(answer.CPU)}, err
+// ended waits for a process that no longer answers and says what it said last.
+func (p *script) ended() error {
+	_ = p.Close() // its status says less than its words
+	return fmt.Errorf("the process ended: %s: %w", p.errs.last(), io.ErrUnexpectedEOF)
+}
+
+// times is a script's answer to what took time, in nanoseconds.
+type times struct{ Wall, CPU int64 }
+
+func (t times) sample() Sample { return Sample{Wall: time.Duration(t.Wall), CPU: time.Duration(t.CPU)} }
+
+// run has the peer run tokens at a position; with more than one sequence each of them runs one of the tokens.
+func (p *script) run(ids []int32, at int, together bool) (Sample, error) {
+	var answer times
+	err := p.ask(map[string]any{"run": ids, "at": at, "together": together}, &answer)
+	return answer.sample(), err
+}
+
+// since is the time since the script had imported what it needs.
+func (p *script) since() (Sample, error) {
+	var answer times
+	err := p.ask(map[string]any{"since": true}, &answer)
+	return answer.sample(), err
+}
+
+// memory is what the process holds, and what it held before it loaded a model.
+func (p *script) memory() (now, before usage, err error) {
+	var answer struct{ Now, Before usage }
+	err = p.ask(map[string]any{"memory": true}, &answer)
+	return answer.Now, answer.Before, err
+}
+
+func (p *script) contestant(step func(context.Context) (Sample, error)) Contestant {
+	return Contestant{Name: p.rival.name, Peer: p.rival.family, Step: step}
 }
 
 // decode makes each step some tokens behind a context of the given length, which grows by at most limit tokens.
-func (p *Peer) decode(prompt []int32, step, limit int) Contestant {
+func (p *script) decode(prompt []int32, step, limit int) Contestant {
+	return p.crowd(prompt, 1, step, limit)
+}
+
+// crowd does the same for several sequences at the same time; its samples are those of one sequence's share.
+func (p *script) crowd(prompt []int32, sequences, step, limit int) Contestant {
 	taken, warm := 0, false
-	return Contestant{Name: p.Name, Step: func(context.Context) (Sample, error) {
+	row := make([]int32, sequences)
+	token := func(at int) (Sample, error) {
+		for i := range row {
+			row[i] = prompt[(at+i)%len(prompt)]
+		}
+		return p.run(row, len(prompt)+at, true)
+	}
+	return p.contestant(func(context.Context) (Sample, error) {
 		if !warm {
 			// Two tokens before the clock counts, as for the engine.
-			if err := p.warm(prompt); err != nil {
+			_, err := p.run(prompt, 0, false)
+			for i := range 2 {
+				if err == nil {
+					_, err = token(i)
+				}
+			}
+			if err != nil {
 				return Sample{}, err
 			}
 			warm = true
@@ -109,7 +156,7 @@ func (p *Peer) decode(prompt []int32, step, limit int) Contestant {
 		}
 		var sum Sample
 		for range step {
-			s, err := p.run(prompt[taken%len(prompt):][:1], len(prompt)+2+taken)
+			s, err := token(2 + taken)
 			if err != nil {
 				return Sample{}, err
 			}
@@ -117,28 +164,17 @@ func (p *Peer) decode(prompt []int32, step, limit int) Contestant {
 			sum.Wall += s.Wall
 			sum.CPU += s.CPU
 		}
-		return sum, nil
-	}}
-}
-
-// warm runs the prompt and two tokens.
-func (p *Peer) warm(prompt []int32) error {
-	_, err := p.run(prompt, 0)
-	for i := range 2 {
-		if err == nil {
-			_, err = p.run(prompt[:1], len(prompt)+i)
-		}
-	}
-	return err
+		return sum.share(sequences), nil
+	})
 }
 
 // prefill makes each step one run of a whole prompt from an empty cache.
-func (p *Peer) prefill(prompt []int32) Contestant {
-	return Contestant{Name: p.Name, Step: func(context.Context) (Sample, error) { return p.run(prompt, 0) }}
+func (p *script) prefill(prompt []int32) Contestant {
+	return p.contestant(func(context.Context) (Sample, error) { return p.run(prompt, 0, false) })
 }
 
 // Close ends the process; twice and nil are fine.
-func (p *Peer) Close() error {
+func (p *script) Close() error {
 	if p == nil || p.process == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -21,13 +22,11 @@ for line in sys.stdin:
     o = json.loads(line)
     log.write(line)
     log.flush()
-    if "load" in o:
-        if o["load"] == "broken":
-            sys.exit("cannot load")
-        answer = {"version": "9.9"}
+    if "run" not in o:
+        answer = {"wall": 7, "cpu": 3}
+    elif o["at"] > 1000:
+        sys.exit("too far")
     else:
-        if o["at"] > 1000:
-            sys.exit("too far")
         answer = {"wall": 1000 * len(o["run"]), "cpu": 500 * len(o["run"])}
     print(json.dumps(answer), flush=True)
 `
@@ -41,12 +40,12 @@ func python(t *testing.T) string {
 	return path
 }
 
-// startPeer returns the fake as a peer and the file that it writes commands to.
-func startPeer(t *testing.T) (*Peer, string) {
+// startFake returns the fake as a peer and the file that it writes commands to.
+func startFake(t *testing.T) (*script, string) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")
-	p := &Peer{Name: "fake"}
-	if err := p.start(exec.CommandContext(t.Context(), python(t), "-c", fakePeer, log)); err != nil {
+	p, err := startScript(&rival{family: "other", name: "fake"}, exec.CommandContext(t.Context(), python(t), "-c", fakePeer, log))
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
@@ -63,7 +62,7 @@ func commands(t *testing.T, log string) []string {
 }
 
 func TestPeerDecodes(t *testing.T) {
-	p, log := startPeer(t)
+	p, log := startFake(t)
 	c := p.decode([]int32{7, 8, 9}, 2, 4)
 	for range 3 { // the third goes back to behind the prompt: a context grows by 4 tokens at most
 		s, err := c.Step(t.Context())
@@ -74,41 +73,37 @@ func TestPeerDecodes(t *testing.T) {
 			t.Errorf("a step of two tokens took %+v: the prompt must not count", s)
 		}
 	}
-	want := []string{
-		`{"at":0,"run":[7,8,9]}`, `{"at":3,"run":[7]}`, `{"at":4,"run":[7]}`,
-		`{"at":5,"run":[7]}`, `{"at":6,"run":[8]}`, `{"at":7,"run":[9]}`, `{"at":8,"run":[7]}`,
-		`{"at":5,"run":[7]}`, `{"at":6,"run":[8]}`,
+	want := []string{`{"at":0,"run":[7,8,9],"together":false}`}
+	for _, at := range []struct{ at, token int }{{3, 7}, {4, 8}, {5, 9}, {6, 7}, {7, 8}, {8, 9}, {5, 9}, {6, 7}} {
+		want = append(want, fmt.Sprintf(`{"at":%d,"run":[%d],"together":true}`, at.at, at.token))
 	}
 	same(t, strings.Join(commands(t, log), "\n"), strings.Join(want, "\n"))
 }
 
 func TestPeerPrefills(t *testing.T) {
-	p, log := startPeer(t)
+	p, log := startFake(t)
 	c := p.prefill([]int32{1, 2, 3})
 	for range 2 {
 		if s, err := c.Step(t.Context()); err != nil || s.Wall != 3000 || s.CPU != 1500 {
 			t.Errorf("a prefill took %+v, %v", s, err)
 		}
 	}
-	same(t, strings.Join(commands(t, log), "\n"), "{\"at\":0,\"run\":[1,2,3]}\n{\"at\":0,\"run\":[1,2,3]}")
+	same(t, strings.Join(commands(t, log), "\n"), `{"at":0,"run":[1,2,3],"together":false}`+"\n"+`{"at":0,"run":[1,2,3],"together":false}`)
 }
 
 func TestPeerThatEnds(t *testing.T) {
-	p, _ := startPeer(t)
-	if _, err := p.run([]int32{1}, 2000); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "fake") {
-		t.Errorf("a process that ended: %v, want an unexpected end, with the peer's name", err)
+	p, _ := startFake(t)
+	if _, err := p.run([]int32{1}, 2000, false); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "fake") || !strings.Contains(err.Error(), "too far") {
+		t.Errorf("a process that ended: %v, want an unexpected end, with the peer's name and last words", err)
 	}
-	if err := p.Close(); err == nil {
-		t.Error("Close of a process that failed: no error")
-	}
-	if err := errors.Join(p.Close(), (*Peer)(nil).Close()); err != nil {
+	if err := errors.Join(p.Close(), (*script)(nil).Close()); err != nil {
 		t.Errorf("Close again: %v", err)
 	}
 }
 
 func TestPeerClosesCleanly(t *testing.T) {
-	p, _ := startPeer(t)
-	if _, err := p.run([]int32{1}, 0); err != nil {
+	p, _ := startFake(t)
+	if _, err := p.run([]int32{1}, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(p.Close(), p.Close()); err != nil {
@@ -116,60 +111,17 @@ func TestPeerClosesCleanly(t *testing.T) {
 	}
 }
 
-// TestLlamaCPP puts a module of that name in front of the real one.
-func TestLlamaCPP(t *testing.T) {
-	t.Setenv(PythonVariable, python(t))
-	dir := t.TempDir()
-	t.Setenv("PYTHONPATH", dir)
-	if err := os.WriteFile(filepath.Join(dir, "llama_cpp.py"), []byte("raise ImportError('not here')\n"), 0o600); err != nil {
-		t.Fatal(err)
+// TestPeerCrowd: each step runs one token of every sequence, and counts one sequence's share.
+func TestPeerCrowd(t *testing.T) {
+	p, log := startFake(t)
+	c := p.crowd([]int32{7, 8, 9}, 4, 1, 8)
+	if s, err := c.Step(t.Context()); err != nil || s != (Sample{Wall: 1000, CPU: 500}) {
+		t.Errorf("a step of four sequences took %+v, %v: want a quarter of 4000 and 2000", s, err)
 	}
-	if _, err := LlamaCPP(t.Context(), "m.gguf", 1, 64, false); !errors.Is(err, ErrNoPeer) || !strings.Contains(err.Error(), PythonVariable) {
-		t.Errorf("without the module: %v, want ErrNoPeer and how to get it", err)
+	if last := commands(t, log)[3]; last != `{"at":5,"run":[9,7,8,9],"together":true}` {
+		t.Errorf("the last command is %s", last)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "llama_cpp.py"), []byte(fakeModule), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p, err := LlamaCPP(t.Context(), "m.gguf", 3, 64, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.Version != "1.2.3" || !strings.Contains(p.Name, "flash") {
-		t.Errorf("peer %q, version %q", p.Name, p.Version)
-	}
-	if s, err := p.run([]int32{4, 5}, 0); err != nil || s.Wall <= 0 {
-		t.Errorf("a run took %+v, %v", s, err)
-	}
-	if err := p.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := LlamaCPP(t.Context(), "broken", 1, 64, false); err == nil || errors.Is(err, ErrNoPeer) || !strings.Contains(err.Error(), "llama.cpp") {
-		t.Errorf("a file that cannot be loaded: %v", err)
+	if s, err := p.since(); err != nil || s != (Sample{Wall: 7, CPU: 3}) {
+		t.Errorf("since the start: %+v, %v", s, err)
 	}
 }
-
-// fakeModule has what peers/llamacpp.py uses of llama_cpp.
-const fakeModule = `
-import ctypes
-__version__ = "1.2.3"
-llama_token = ctypes.c_int32
-def llama_log_callback(f): return f
-def llama_log_set(f, data): pass
-def llama_backend_init(): pass
-class Params: pass
-def llama_model_default_params(): return Params()
-def llama_context_default_params(): return Params()
-def llama_model_load_from_file(path, p):
-    assert p.n_gpu_layers == 0
-    return None if path == b"broken" else "model"
-def llama_init_from_model(model, p):
-    assert (p.n_ctx, p.n_threads, p.n_threads_batch, p.flash_attn_type) == (64, 3, 3, 1)
-    return "context"
-def llama_get_memory(ctx): return "memory"
-def llama_memory_seq_rm(memory, seq, begin, end): assert (memory, seq, begin, end) == ("memory", 0, 0, -1)
-def llama_batch_get_one(array, n): return list(array)
-def llama_decode(ctx, batch):
-    assert batch == [4, 5]
-    return 0
-def llama_get_logits_ith(ctx, i): return [1.0]
-`

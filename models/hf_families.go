@@ -26,7 +26,7 @@ type hfFamily struct {
 	byHead     bool // rows of queries, keys and values stand together head by head
 
 	learned     bool    // positions are learned, nothing turns
-	rotary      float64 // part of a head that turns, where the config does not say; 0 is 1
+	rotary      float64 // part of a head that turns, where partial_rotary_factor does not say; 0 is all of it, whatever that says
 	theta       float64 // where the config does not say; 0 is 10000
 	ropeAlias   map[string]string
 	ropeDefault string // rope parameters as JSON, where the config has none
@@ -115,7 +115,7 @@ func denseFamilies() map[string]hfFamily {
 			f.theta, f.localTheta, f.windows.fullEvery = 1e6, 10000, 6
 		}),
 		"phi3": like(llama, func(f *hfFamily) {
-			f.windows, f.ropeAlias = everywhere, map[string]string{"su": "longrope", "yarn": "longrope"}
+			f.windows, f.rotary, f.ropeAlias = everywhere, 1, map[string]string{"su": "longrope", "yarn": "longrope"}
 		}),
 		"olmo2":    like(llama, func(f *hfFamily) { f.noPreNorm, f.parts = true, postNorms() }),
 		"granite":  like(llama, func(f *hfFamily) { f.scales = true }),

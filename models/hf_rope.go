@@ -60,9 +60,12 @@ type ropeReader struct {
 }
 
 func (r ropeReader) read(p settings, theta float64) decoder.Rope {
-	part := r.numberOr(or(r.family.rotary, 1), "partial_rotary_factor", "rotary_pct")
+	part := 1.0
+	if r.family.rotary != 0 {
+		part = p.numberOr(r.numberOr(r.family.rotary, "partial_rotary_factor", "rotary_pct"), "partial_rotary_factor")
+	}
 	rope := decoder.Rope{
-		Dims:        int(float64(r.dims) * p.numberOr(part, "partial_rotary_factor")),
+		Dims:        int(float64(r.dims) * part),
 		Base:        p.numberOr(theta, "rope_theta"),
 		Interleaved: r.d.Latent.Rank > 0 && r.flagOr(true, "rope_interleave"),
 	}

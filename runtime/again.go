@@ -4,7 +4,7 @@ package runtime
 
 import "github.com/trimtab/trimtab/hooks"
 
-// In a graph without a cache each pass runs the whole sequence: the tokens of earlier passes run again in front of the new ones. Edits act on their rows as
+// In a graph without a cache each pass runs the whole sequence, and so does a pass that finds the whole cache stale: the tokens of earlier passes run again in front of the new ones. Edits act on their rows as
 // they did before; a tap that may write is called once for each of the earlier passes, so that what it does is done again; a tap that only reads sees new rows only.
 
 // runAgain lists the rows of earlier passes.

@@ -48,7 +48,7 @@ func (m *Model) hold(t *hooks.Tap) (*heldEncoder, error) {
 	}
 	h := &heldEncoder{of: t.Encoder, users: 1, width: m.shape.Widths[t.Site]}
 	h.packed = m.packs(h)
-	if err := h.bring(); err != nil {
+	if err := h.bring(m.device); err != nil {
 		h.free()
 		return nil, fmt.Errorf("runtime: prepare encoder %s: %w", t.Encoder.Name, err)
 	}
@@ -75,10 +75,10 @@ func (m *Model) release(list []*heldEncoder) {
 
 // packs tells whether an encoder runs in 8 bits: where the model's own weights run as stored blocks too, and the width is one that kernels know.
 func (m *Model) packs(h *heldEncoder) bool {
-	return m.config.Quant == Keep && !h.of.Exact && h.width%32 == 0 && packedBytes(quant.Q8_0, h.of.Rows, h.width) > 0
+	return m.config.Quant == Keep && m.config.Provider == CPU && !h.of.Exact && h.width%32 == 0 && packedBytes(quant.Q8_0, h.of.Rows, h.width) > 0
 }
 
-func (h *heldEncoder) bring() error {
+func (h *heldEncoder) bring(on *device) error {
 	if h.packed {
 		return h.pack()
 	}
@@ -96,7 +96,7 @@ func (h *heldEncoder) bring() error {
 		}
 		h.slack[r] = float32(length(row) * rounded(h.width))
 	}
-	h.value, err = ort.NewValue(memory, ort.Float32, h.width, h.of.Rows)
+	h.value, err = on.hold(memory, ort.Float32, h.width, h.of.Rows)
 	return err
 }
 

@@ -14,20 +14,28 @@ import (
 type feed struct {
 	binding *ort.Binding
 	tokens  int // of a pass
-	before  int // tokens of earlier passes that run again in front of them, in a graph without a cache
+	before  int // tokens of earlier passes that run again in front of them: in a graph without a cache, or where the cache is stale
 	rows    int // whose logits are computed: the last ones
 	asked   int // of these, the ones that are read; a graph may compute more
 	ids     []int64
 	last    []int32
 	total   []int32
+	long    []byte // 1 where the factors for long sequences turn; nil where there are none
 	gates   []int64
 	coef    []strengths // by edit
 	numbers [][2]float32Cell
 	logits  []float32   // [rows, vocabulary]
 	export  *exportFeed // of an export
+	sent    []sent      // what a device is given anew for each pass; none where no device is
 
 	memory [][]byte
 	values []*ort.Value
+}
+
+// sent is an input in the processor's memory.
+type sent struct {
+	name  string
+	value *ort.Value
 }
 
 // strengths is the strength of an edit by row. Where all rows have the same, the graph is given it once, which saves a product over all rows.
@@ -59,7 +67,7 @@ func (s *Session) newFeed(tokens, rows int) (*feed, error) {
 }
 
 func (s *Session) fillFeed(f *feed) error {
-	b := &feedBuilder{feed: f}
+	b := &feedBuilder{feed: f, device: s.model.device}
 	s.model.network.bind(s, b)
 	if n := len(s.program.taps); n > 0 {
 		f.gates = ort.Int64s(b.input(runInput, ort.Int64, 1+n))
@@ -109,7 +117,8 @@ func (f *feed) close() {
 // feedBuilder allocates tensors for a feed and keeps the first error. Nothing may be named before open.
 type feedBuilder struct {
 	*feed
-	err error
+	device *device
+	err    error
 }
 
 func (b *feedBuilder) tensor(t ort.DType, shape ...int) ([]byte, *ort.Value) {
@@ -128,6 +137,9 @@ func (b *feedBuilder) tensor(t ort.DType, shape ...int) ([]byte, *ort.Value) {
 func (b *feedBuilder) input(name string, t ort.DType, shape ...int) []byte {
 	mem, v := b.tensor(t, shape...)
 	b.share(name, v)
+	if b.device != nil {
+		b.sent = append(b.sent, sent{name, v})
+	}
 	return mem
 }
 
@@ -182,6 +194,24 @@ func (b *feedBuilder) strengths(name string, rows int) strengths {
 	b.values = append(b.values, one)
 	b.share(name, each)
 	return strengths{rows: ort.Floats(mem), name: name, each: each, one: one}
+}
+
+// send names again what a pass reads from the processor's memory, which copies it to the device.
+func (f *feed) send() error {
+	for _, x := range f.sent {
+		if err := f.binding.Input(x.name, x.value); err != nil {
+			return err
+		}
+	}
+	if f.sent == nil {
+		return nil
+	}
+	for i := range f.coef {
+		if err := f.coef[i].bind(f.binding); err != nil {
+			return err
+		}
+	}
+	return f.binding.Arrived()
 }
 
 func digit(j int) string { return string(rune('0' + j)) }
@@ -262,7 +292,11 @@ func (x *strengths) set(b *ort.Binding, c float32, rows []hooks.Row, w hooks.Whe
 		return nil
 	}
 	x.single = single
-	if single {
+	return x.bind(b)
+}
+
+func (x *strengths) bind(b *ort.Binding) error {
+	if x.single {
 		return b.Input(x.name, x.one)
 	}
 	return b.Input(x.name, x.each)

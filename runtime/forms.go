@@ -31,7 +31,7 @@ const (
 	// Own is the project's: every type with kernels as it is held, inputs rounded to 16 bits, attention to a cache of any form.
 	Own Kernels = "own"
 	// ORT is ONNX Runtime's: MatMulNBits for matrices held as Q4_0, Q4_1 and Q8_0, with the same values and inputs rounded to 8 bits, MatMul and MoE over
-	// exactly expanded weights for all other types, GroupQueryAttention over float32 keys and values. It lays weights out once more in memory.
+	// exactly expanded weights for all other types, GroupQueryAttention over keys and values in float32 or half precision. It lays weights out once more in memory.
 	ORT Kernels = "ort"
 )
 
@@ -40,15 +40,27 @@ type KV string
 
 // The forms of a cache.
 const (
-	KVHalf KV = "f16"  // half precision; Own only
+	KVHalf KV = "f16"  // half precision
 	KVFull KV = "f32"  // float32
 	KVInt8 KV = "int8" // bytes, with a scale for each 32 columns of a token and head; Own only
 )
 
 // withForms fills in quant, kernels and kv, and refuses what does not go together.
 func (c Config) withForms() (Config, error) {
+	provider, _, err := c.Provider.split()
+	if err != nil {
+		return c, err
+	}
+	if c.Provider == "" {
+		c.Provider = CPU
+	}
 	if c.Quant == "" {
 		c.Quant = Keep
+	}
+	if provider != CPU {
+		if c, err = c.elsewhere(provider); err != nil {
+			return c, err
+		}
 	}
 	if c.Kernels == "" {
 		c.Kernels = Own
@@ -74,8 +86,29 @@ func (c Config) withForms() (Config, error) {
 			return c, fmt.Errorf("runtime: %s: want %s, found %q", f.name, strings.Join(f.want, ", "), f.value)
 		}
 	}
-	if c.Kernels == ORT && c.KV != KVFull {
-		return c, fmt.Errorf("runtime: kv: ONNX Runtime's attention keeps float32: want f32, or the kernels own, found %q", c.KV)
+	if c.Kernels == ORT && c.KV == KVInt8 {
+		return c, fmt.Errorf("runtime: kv: ONNX Runtime's attention keeps numbers of 32 or 16 bits: want f32 or f16, or the kernels own, found %q", c.KV)
+	}
+	return c, nil
+}
+
+// elsewhere fills in the forms that providers other than the processor have: ONNX Runtime's operators alone, and in CUDA attention in half precision alone.
+func (c Config) elsewhere(provider Provider) (Config, error) {
+	kv := KVFull
+	if provider == CUDA {
+		kv = KVHalf
+	}
+	if c.Kernels == "" {
+		c.Kernels = ORT
+	}
+	if c.KV == "" {
+		c.KV = kv
+	}
+	if c.Kernels != ORT {
+		return c, fmt.Errorf("runtime: kernels: the project's own run on the processor: want ort with the provider %s, found %q", c.Provider, string(c.Kernels))
+	}
+	if provider == CUDA && c.KV != KVHalf {
+		return c, fmt.Errorf("runtime: kv: ONNX Runtime's attention on CUDA keeps half precision: want f16 with the provider %s, found %q", c.Provider, string(c.KV))
 	}
 	return c, nil
 }
@@ -83,6 +116,8 @@ func (c Config) withForms() (Config, error) {
 // cache is the form of keys and values, and with that the attention, of the decoder's graph.
 func (c Config) cache() decoder.Cache {
 	switch {
+	case c.Kernels == ORT && c.KV == KVHalf:
+		return decoder.CacheORTF16
 	case c.Kernels == ORT:
 		return decoder.CacheORT
 	case c.KV == KVInt8:

@@ -322,3 +322,37 @@ func TestHooksActInOrderAndPhase(t *testing.T) {
 		t.Errorf("taps ran as %q, want %q", got, want)
 	}
 }
+
+// TestAttachAllIsOneGraphOrNone: several hooks act as if attached one after the other, with one graph built; one that cannot be attached keeps all away.
+func TestAttachAllIsOneGraphOrNone(t *testing.T) {
+	m := tiny(t, Config{})
+	width := m.shape.Width
+	var list []hooks.Hook
+	for i := range 3 {
+		list = append(list, plan(hooks.Plan{Edits: []hooks.Edit{{Name: "v", Site: hooks.At(hooks.ResidPost, i%2), Directions: [][]float32{direction(width, uint64(i))}}}}))
+	}
+	wrong := plan(hooks.Plan{Edits: []hooks.Edit{{Name: "w", Site: hooks.At(hooks.ResidPost, 1), Directions: [][]float32{{1}}}}})
+	s := newSession(t, m)
+	before := len(m.variants.built)
+	if _, err := s.AttachAll(list[0], wrong, list[1]); err == nil || len(s.attached) != 0 || len(m.variants.built) != before {
+		t.Errorf("with one of another width: %v, %d attached", err, len(s.attached))
+	}
+	all, err := s.AttachAll(list...)
+	if err != nil || len(all) != 3 || len(m.variants.built) != before+1 {
+		t.Fatalf("%d attachments, %d graphs, %v; want 3 and one more than %d", len(all), len(m.variants.built), err, before)
+	}
+	signature := s.program.signature()
+	for _, a := range all {
+		if err := s.Detach(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, h := range list {
+		if _, err := s.Attach(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.program.signature() != signature {
+		t.Errorf("one by one the session has another program")
+	}
+}

@@ -24,6 +24,7 @@ type Model struct {
 	version string // of ONNX Runtime
 	network network
 	shape   hooks.Shape
+	device  *device // memory of the provider; nil is the processor's
 	store   store
 	rope    ropeTable
 
@@ -70,29 +71,53 @@ func (m *Model) load(c Config) (err error) {
 	if m.version, err = ort.Load(m.config.Library); err != nil {
 		return err
 	}
+	if err := m.config.Provider.check(m.config.Library, m.version); err != nil {
+		return err
+	}
 	if err := useKernels(); err != nil {
 		return err
+	}
+	if err := m.openDevice(); err != nil {
+		return m.config.Provider.explain(m.config.Library, err)
 	}
 	if m.shape, err = Describe(m.file); err != nil {
 		return err
 	}
-	m.store = store{held: map[string]*heldWeight{}, threads: m.config.Threads, progress: m.config.Progress, release: func([]byte) {}}
+	m.store = store{device: m.device, held: map[string]*heldWeight{}, threads: m.config.Threads, progress: m.config.Progress, release: func([]byte) {}}
 	if r, ok := m.file.Source.(decoder.Releaser); ok {
 		m.store.release = r.Release
 	}
-	if m.config.graph().NBits { // slow without: a token of SmolLM2 took 0.9 s
+	if name, _ := m.config.Provider.memory(); m.config.graph().NBits && name == "" { // slow without: a token of SmolLM2 took 0.9 s
 		if m.store.packs, err = ort.NewPacks(); err != nil {
 			return err
 		}
 	}
-	m.rope = ropeTable{rope: &m.file.Rope}
+	m.rope = ropeTable{rope: &m.file.Rope, device: m.device}
 	if m.network, err = m.newNetwork(); err != nil {
 		return err
 	}
 	m.variants.built = map[string]*variant{}
 	m.open.sessions = map[*Session]bool{}
 	_, err = m.variant(&program{})
+	return m.config.Provider.explain(m.config.Library, err)
+}
+
+// openDevice opens the provider's memory where it has its own.
+func (m *Model) openDevice() (err error) {
+	name, number := m.config.Provider.memory()
+	if m.config.apart {
+		name = "Cpu"
+	}
+	if name == "" {
+		return nil
+	}
+	m.device, err = newDevice(m.config.sessions(), name, number)
 	return err
+}
+
+// sessions is what all of ONNX Runtime's sessions of the model have in common.
+func (c Config) sessions() ort.Options {
+	return ort.Options{Threads: c.Threads, Provider: c.Provider.options(), Profile: c.Profile}
 }
 
 // Shape describes the model to hooks; it must not be written.
@@ -150,5 +175,6 @@ func (m *Model) Close() error {
 	if m.network != nil {
 		m.network.close()
 	}
+	m.device.close()
 	return m.file.Close()
 }

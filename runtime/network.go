@@ -38,8 +38,8 @@ type ownNetwork struct{ *Model }
 
 func (m ownNetwork) chunk(_ *Session, n int) int { return min(m.config.Chunk, n) }
 func (ownNetwork) scored(_ *Session, n int) int  { return n }
-func (ownNetwork) fits(*Session, *feed) bool     { return true }
-func (ownNetwork) finish(*Session, *feed)        {}
+func (ownNetwork) fits(s *Session, f *feed) bool { return f.before == s.stale() }
+func (ownNetwork) finish(s *Session, _ *feed)    { s.again = 0 }
 func (ownNetwork) kept(_ *Session, n int) int    { return n }
 
 func (m ownNetwork) close() {
@@ -50,13 +50,18 @@ func (m ownNetwork) close() {
 func (m ownNetwork) bind(s *Session, b *feedBuilder) {
 	f, d := b.feed, &m.file.Description
 	b.open(s.variant.session)
-	f.ids = ort.Int64s(b.input(decoder.InputIDs, ort.Int64, 1, f.tokens))
+	f.before = s.stale()
+	all := f.before + f.tokens
+	f.ids = ort.Int64s(b.input(decoder.InputIDs, ort.Int64, 1, all))
 	rows := ort.Int64s(b.input(decoder.InputRows, ort.Int64, f.rows))
 	for i := range rows {
-		rows[i] = int64(f.tokens - f.rows + i)
+		rows[i] = int64(all - f.rows + i)
 	}
 	f.last = ort.Int32s(b.input(decoder.InputLast, ort.Int32, 1))
 	f.total = ort.Int32s(b.input(decoder.InputTotal, ort.Int32))
+	if d.Rope.LongFactors != nil {
+		f.long = b.input(decoder.InputLong, ort.Bool)
+	}
 	f.logits = ort.Floats(b.output(decoder.OutLogits, ort.Float32, 1, f.rows, d.Vocab))
 	for i := range d.Layers {
 		if b.err == nil {
@@ -72,14 +77,36 @@ func (m ownNetwork) bind(s *Session, b *feedBuilder) {
 func (ownNetwork) prepare(s *Session, f *feed) error {
 	total := len(s.past) + f.tokens
 	f.last[0], f.total[0] = int32(total-1), int32(total)
+	for i := range f.before {
+		f.ids[i] = int64(s.past[i].id)
+	}
+	if f.long != nil {
+		f.long[0] = 0
+		if s.long {
+			f.long[0] = 1
+		}
+	}
 	return nil
 }
 
+// stretch turns to the factors that the rotary embedding has for sequences of n tokens. Keys in the cache that turned by others are stale then: their tokens
+// run again in front of those of the next pass.
+func (m ownNetwork) stretch(s *Session, n int) {
+	r := &m.file.Rope
+	if long := r.LongFactors != nil && n > r.Original; long != s.long {
+		s.long, s.again = long, len(s.past)
+	}
+}
+
+// stale is how many of the tokens in the cache have to run again.
+func (s *Session) stale() int { return min(s.again, len(s.past)) }
+
 func (m ownNetwork) reserve(s *Session, n int) error {
+	m.stretch(s, n)
 	if s.cache != nil && n <= s.cache.capacity {
 		return nil
 	}
-	c, err := newCache(&m.file.Description, m.config.cache(), n, m.config.Context)
+	c, err := newCache(&m.file.Description, m.config.cache(), m.device, n, m.config.Context)
 	if err != nil {
 		return err
 	}
@@ -89,7 +116,12 @@ func (m ownNetwork) reserve(s *Session, n int) error {
 			return err
 		}
 	}
-	if s.cache != nil {
+	if m.device != nil {
+		if err := c.fill(m.file.Layers, s.cache); err != nil {
+			c.close()
+			return err
+		}
+	} else if s.cache != nil {
 		c.copyFrom(s.cache, len(s.past))
 	}
 	s.dropFeeds()
@@ -101,6 +133,12 @@ func (m ownNetwork) reserve(s *Session, n int) error {
 // newNetwork chooses by how the model came.
 func (m *Model) newNetwork() (network, error) {
 	if m.file.Export != nil {
+		if p := m.config.Provider; p != CPU {
+			return nil, &ProviderError{
+				Provider: p, Library: m.config.Library, Reason: "an ONNX export brings a graph and a cache made for the processor",
+				Advice: "open the model from safetensors or GGUF, or choose cpu",
+			}
+		}
 		return newExportNetwork(m)
 	}
 	return ownNetwork{m}, nil

@@ -240,7 +240,7 @@ func TestCacheIsAsWideAsTheGraphSays(t *testing.T) {
 	for _, head := range []int{1, 16, 20, 63} {
 		d := &decoder.Description{Layers: 1, KVHeads: 2, HeadDim: head}
 		for _, kind := range []decoder.Cache{decoder.CacheORT, decoder.CacheF16, decoder.CacheF32, decoder.CacheI8} {
-			c, err := newCache(d, kind, 40, 64)
+			c, err := newCache(d, kind, nil, 40, 64)
 			if err != nil {
 				t.Fatal(err)
 			}

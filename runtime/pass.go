@@ -82,6 +82,9 @@ func (s *Session) run(f *feed, tokens []int32, phase hooks.Phase) error {
 	for i := range s.taps {
 		f.gates[i] = p.gate(&s.taps[i])
 	}
+	if err := f.send(); err != nil {
+		return err
+	}
 	if err := f.binding.Run(s.stopper); err != nil {
 		if p.err != nil {
 			return p.err

@@ -82,8 +82,9 @@ func (p *program) behindBlocks() bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return s.site.Point == hooks.FinalNorm || s.site.Point == hooks.Logits })
 }
 
-// signature says which graph the program needs: programs of one signature share a variant. Strengths, directions and rows are no part of it.
-func (p *program) signature() string {
+// signature says which graph the program needs: programs of one signature share a variant. Strengths, directions and rows are no part of it;
+// whether a tap only reads is where such taps stand aside.
+func (p *program) signature(aside bool) string {
 	var b strings.Builder
 	for _, s := range p.steps {
 		what := "tap"
@@ -92,6 +93,9 @@ func (p *program) signature() string {
 			what = s.edit.Op.String()
 		case s.encoder != nil:
 			what = fmt.Sprintf("tap of %d, packed %t", s.encoder.of.Rows, s.encoder.packed)
+		}
+		if aside && s.tap != nil && s.tap.ReadOnly {
+			what += " aside"
 		}
 		fmt.Fprintf(&b, "%s:%s;", s.site, what)
 	}

@@ -13,6 +13,7 @@ import (
 type ropeTable struct {
 	mu     sync.Mutex
 	rope   *decoder.Rope
+	device *device // where tables stand; nil is the processor's memory
 	tables []*ropeValues
 }
 
@@ -37,21 +38,29 @@ func (t *ropeTable) upTo(n int) (*ropeValues, error) {
 			return nil, err
 		}
 		v.memory[i] = mem
-		if v.values[i], err = ort.NewValue(mem, ort.Float32, n, half); err != nil {
+	}
+	t.rope.Table(ort.Floats(v.memory[0]), ort.Floats(v.memory[1]), 0, n)
+	for i, mem := range v.memory {
+		var err error
+		if v.values[i], err = t.device.hold(mem, ort.Float32, n, half); err != nil {
+			v.free()
 			return nil, err
 		}
 	}
-	t.rope.Table(ort.Floats(v.memory[0]), ort.Floats(v.memory[1]), 0, n)
 	t.tables = append(t.tables, v)
 	return v, nil
 }
 
+func (v *ropeValues) free() {
+	for i := range v.values {
+		v.values[i].Close()
+		ort.Free(v.memory[i])
+	}
+}
+
 func (t *ropeTable) close() {
 	for _, v := range t.tables {
-		for i := range v.memory {
-			v.values[i].Close()
-			ort.Free(v.memory[i])
-		}
+		v.free()
 	}
 	t.tables = nil
 }

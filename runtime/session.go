@@ -31,6 +31,8 @@ type Session struct {
 	variant  *variant
 
 	past   []pastToken
+	long   bool         // the rotary embedding turns by its factors for long sequences
+	again  int          // tokens of the cache that turned by the other factors, and run again with the next pass
 	cache  *cache       // of a graph of the project's own
 	export *exportCache // of an export
 	rope   *ropeValues
@@ -84,22 +86,35 @@ func (s *Session) Model() *Model { return s.model }
 // Attach asks a hook for its plan and puts it behind those already attached. The first use of a combination of sites and operations builds a graph
 // (well below a second; weights are shared), later ones do not. On an error the session is as it was.
 func (s *Session) Attach(h hooks.Hook) (*Attachment, error) {
+	list, err := s.AttachAll(h)
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// AttachAll attaches hooks in the order given, all or none: one graph is built, where attaching them one by one may build one each.
+func (s *Session) AttachAll(list ...hooks.Hook) ([]*Attachment, error) {
 	if err := s.enter(); err != nil {
 		return nil, fmt.Errorf("runtime: attach: %w", err)
 	}
 	defer s.mu.Unlock()
-	plan, err := h.Bind(&s.model.shape)
-	if err != nil {
+	all := slices.Clone(s.attached)
+	for _, h := range list {
+		plan, err := h.Bind(&s.model.shape)
+		if err != nil {
+			return nil, fmt.Errorf("runtime: attach: %w", err)
+		}
+		if plan, err = s.model.check(plan); err != nil {
+			return nil, fmt.Errorf("runtime: attach: %w", err)
+		}
+		all = append(all, &Attachment{hook: h, plan: plan, id: s.model.attachments.Add(1)})
+	}
+	added := len(s.attached)
+	if err := s.rebuild(all); err != nil {
 		return nil, fmt.Errorf("runtime: attach: %w", err)
 	}
-	if plan, err = s.model.check(plan); err != nil {
-		return nil, fmt.Errorf("runtime: attach: %w", err)
-	}
-	a := &Attachment{hook: h, plan: plan, id: s.model.attachments.Add(1)}
-	if err := s.rebuild(append(slices.Clone(s.attached), a)); err != nil {
-		return nil, fmt.Errorf("runtime: attach: %w", err)
-	}
-	return a, nil
+	return slices.Clone(all[added:]), nil
 }
 
 // Detach takes a hook off again; one that is not attached is an error.

@@ -22,6 +22,8 @@ type splicer struct {
 	program *program
 	edits   int
 	taps    int
+	aside   bool                   // taps that only read stand beside the values' way rather than in it
+	run     string                 // the run as the next tap takes it
 	masks   map[int][]decoder.Mask // by block, of Route edits; nil where the graph is an export, whose routers take no masks
 }
 
@@ -51,15 +53,20 @@ func site(point string, layer int) hooks.Site {
 
 func (s *splicer) tap(g *onnx.Graph, st *step, value string) string {
 	if s.taps == 0 {
-		g.Input(runInput, onnx.Int64, onnx.Sym("taps"))
+		s.run = g.Input(runInput, onnx.Int64, onnx.Sym("taps"))
 	}
 	i := s.taps
 	s.taps++
-	inputs, encoded := []string{value, runInput}, 0
+	inputs, encoded := []string{value, s.run}, 0
 	if st.encoder != nil {
 		inputs, encoded = append(inputs, encode(g, st.encoder, encoderInput(i), value)), 1
 	}
-	return g.Add("Tap", "trimtab", inputs, onnx.Attr{Name: "tap", Value: i}, onnx.Attr{Name: "encoded", Value: encoded})
+	attrs := []onnx.Attr{{Name: "tap", Value: i}, {Name: "encoded", Value: encoded}}
+	if s.aside && st.tap.ReadOnly {
+		s.run = g.Add("Watch", "trimtab", inputs, attrs...)
+		return value
+	}
+	return g.Add("Tap", "trimtab", inputs, attrs...)
 }
 
 // mask declares the inputs of a Route; the builder hands them to the router.

@@ -10,6 +10,7 @@ import (
 	"github.com/trimtab/trimtab/cgo/kernels"
 	"github.com/trimtab/trimtab/cgo/ort"
 	"github.com/trimtab/trimtab/models/decoder"
+	"github.com/trimtab/trimtab/models/onnx"
 	"github.com/trimtab/trimtab/models/quant"
 )
 
@@ -19,13 +20,34 @@ type store struct {
 	held     map[string]*heldWeight
 	threads  int
 	progress func(done, total int64)
+	device   *device           // where weights stand; nil is the processor's memory
 	packs    *ort.Packs        // where ONNX Runtime's kernels keep weights in a form of their own; nil where they run as they stand
 	release  func(data []byte) // called with stored tensors that are in memory in another form now
 }
 
 type heldWeight struct {
-	memory []byte
+	memory []byte // nil where the weight stands on a device
 	value  *ort.Value
+	number ort.DType
+	shape  []int
+}
+
+// tensor makes the weight's value over its memory.
+func (h *heldWeight) tensor(t ort.DType, shape ...int) (err error) {
+	h.number, h.shape = t, shape
+	h.value, err = ort.NewValue(h.memory, t, shape...)
+	return err
+}
+
+// upload moves the weight to a device.
+func (h *heldWeight) upload(d *device) error {
+	v, err := d.upload(h.memory, h.number, h.shape...)
+	if err != nil {
+		return err
+	}
+	h.free()
+	h.memory, h.value = nil, v
+	return nil
 }
 
 // supply returns the tensors for the given weights, preparing those that are not held yet.
@@ -85,6 +107,9 @@ func (s *store) prepare(weights []decoder.Weight) error {
 		wg.Go(func() {
 			for w := take(); w != nil; w = take() {
 				h, err := bring(w)
+				if err == nil && s.device != nil {
+					err = h.upload(s.device)
+				}
 				for i := range w.Pieces {
 					s.release(w.Pieces[i].Data)
 				}
@@ -102,6 +127,21 @@ func stored(w *decoder.Weight) int64 {
 		n += w.Pieces[i].Bytes()
 	}
 	return n
+}
+
+// embed puts weights into the graph's file, for a provider that reads that rather than what is supplied.
+func (s *store) embed(g *decoder.Graph) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, info := range g.External {
+		h := s.held[info.Name]
+		n := h.number.Size()
+		for _, d := range h.shape {
+			n *= d
+		}
+		g.Constants = append(g.Constants, onnx.Constant{Info: info, Data: h.memory[:n]})
+	}
+	g.External = nil
 }
 
 // bring makes one weight ready in its form.
@@ -135,8 +175,7 @@ func bringFloats(w *decoder.Weight, expand func([]float32, *decoder.Weight) erro
 		h.free()
 		return nil, err
 	}
-	h.value, err = ort.NewValue(memory, ort.Float32, shape...)
-	return h, err
+	return h, h.tensor(ort.Float32, shape...)
 }
 
 func bringBytes(w *decoder.Weight, write func([]byte, *decoder.Weight) error) (*heldWeight, error) {
@@ -153,8 +192,7 @@ func bringBytes(w *decoder.Weight, write func([]byte, *decoder.Weight) error) (*
 		h.free()
 		return nil, err
 	}
-	h.value, err = ort.NewValue(memory, ort.Uint8, w.Shape...)
-	return h, err
+	return h, h.tensor(ort.Uint8, w.Shape...)
 }
 
 func bringPacked(w *decoder.Weight) (*heldWeight, error) {
@@ -173,8 +211,7 @@ func bringPacked(w *decoder.Weight) (*heldWeight, error) {
 			return nil, err
 		}
 	}
-	h.value, err = ort.NewValue(memory, ort.Uint8, w.Bytes)
-	return h, err
+	return h, h.tensor(ort.Uint8, w.Bytes)
 }
 
 // pack lays one matrix out for the kernels.

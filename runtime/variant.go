@@ -28,7 +28,7 @@ func (v *variant) close() {
 func (m *Model) variant(p *program) (*variant, error) {
 	m.variants.Lock()
 	defer m.variants.Unlock()
-	key := p.signature()
+	key := p.signature(m.device != nil)
 	if v := m.variants.built[key]; v != nil {
 		return v, nil
 	}
@@ -44,7 +44,7 @@ func (m *Model) variant(p *program) (*variant, error) {
 func (m ownNetwork) build(p *program) (*variant, error) {
 	o := m.config.graph()
 	if len(p.steps) > 0 {
-		s := splicer{program: p, masks: map[int][]decoder.Mask{}}
+		s := splicer{program: p, aside: m.device != nil, masks: map[int][]decoder.Mask{}}
 		o.Watched = func(point string, layer int) bool { return len(p.at(site(point, layer))) > 0 }
 		o.At, o.Masks = s.at, func(layer int) []decoder.Mask { return s.masks[layer] }
 	}
@@ -61,7 +61,13 @@ func (m ownNetwork) build(p *program) (*variant, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(folder)
-	session, err := ort.NewSession(g.Marshal(), ort.Options{Threads: m.config.Threads, Initializers: values, Folder: folder, Profile: m.config.Profile, Packs: m.store.packs})
+	options := m.config.sessions()
+	options.Initializers, options.Folder, options.Packs = values, folder, m.store.packs
+	if m.config.Provider == OpenVINO {
+		options.Initializers = nil
+		m.store.embed(g)
+	}
+	session, err := ort.NewSession(g.Marshal(), options)
 	if err != nil {
 		return nil, err
 	}

@@ -91,6 +91,9 @@ func (v *Vector) readOrigin(meta keys) error {
 	if v.BaseModel, err = meta.text("general.base_model.0.name"); err != nil {
 		return err
 	}
+	if v.ModelHash, err = meta.text(keyModelHash); err != nil {
+		return err
+	}
 	for _, key := range []string{"controlvector.method", "glp.method"} {
 		if v.Method != "" {
 			break

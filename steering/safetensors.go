@@ -23,6 +23,7 @@ const (
 	noteMethod = "method"
 	noteBase   = "base_model"
 	noteOwn    = "trimtab." // before each of Vector.Notes, in GGUF too
+	noteHash   = "model_sha256"
 )
 
 // readSafetensors reads one family of 1-D tensors, FAMILY.N or layerN.FAMILY with N counting blocks from 0, or one tensor of any name.
@@ -69,7 +70,7 @@ func (v *Vector) readNote(note map[string]string) error {
 		}
 		v.Alpha = float32(alpha)
 	}
-	v.Method, v.BaseModel = note[noteMethod], note[noteBase]
+	v.Method, v.BaseModel, v.ModelHash = note[noteMethod], note[noteBase], note[noteHash]
 	for key, value := range note {
 		v.remember(key, value)
 	}
@@ -94,7 +95,7 @@ func (v *Vector) saveSafetensors(path string) error {
 		tensors = append(tensors, safetensors.Float32Tensor(v.Tensor(layer), v.blocks[layer], v.width))
 	}
 	note := map[string]string{noteMode: v.mode(), notePoint: string(v.Point), noteAlpha: number(v.Alpha)}
-	for key, value := range map[string]string{noteHint: v.Hint, noteMethod: v.Method, noteBase: v.BaseModel} {
+	for key, value := range map[string]string{noteHint: v.Hint, noteMethod: v.Method, noteBase: v.BaseModel, noteHash: v.ModelHash} {
 		if value != "" {
 			note[key] = value
 		}

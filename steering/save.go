@@ -66,6 +66,9 @@ func (v *Vector) metadata(tensors []gguf.Tensor) []gguf.Pair {
 	for _, key := range slices.Sorted(maps.Keys(v.Notes)) {
 		out = append(out, gguf.Pair{Key: noteOwn + key, Value: v.Notes[key]})
 	}
+	if v.ModelHash != "" {
+		out = append(out, gguf.Pair{Key: keyModelHash, Value: v.ModelHash})
+	}
 	if v.Op == hooks.Add && v.Point == hooks.ResidPost && v.Alpha == 1 {
 		return out
 	}

@@ -21,6 +21,7 @@ type Vector struct {
 	Point        hooks.Point       // where a direction acts when no sites are asked for
 	Alpha        float32           // strength the file itself recommends (glp.alpha_default), 1 where it does not
 	BaseModel    string            // the model the file pins itself to; empty where it does not say
+	ModelHash    string            // SHA-256 of that model's file, in hexadecimal; empty where the file does not say
 	Method       string            // how the directions were found; empty where the file does not say
 	Declared     int               // layer_count of the file; 0 where it has none
 	Notes        map[string]string // where the directions come from, in words; a file has them under keys that begin with trimtab.

@@ -1,49 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times llama.cpp through llama-cpp-python's low-level binding, one step a command, so that another process can interleave its own steps.
-
-Commands come as JSON lines on standard input, answers go as JSON lines to standard output:
-{"load": FILE, "threads": N, "flash": bool, "context": N}  ->  {"version": ...}
-{"run": [ids], "at": N}                                    ->  {"wall": ns, "cpu": ns}
-"at" is the position of the first id; what is cached behind it is forgotten.
-"""
+# llama.cpp through llama-cpp-python's low-level binding.
 import ctypes
-import json
-import sys
-import time
 
 import llama_cpp as L
-
-
-def load(o):
-    L.llama_log_set(SILENT, ctypes.c_void_p(0))
-    L.llama_backend_init()
-    mp = L.llama_model_default_params()
-    mp.n_gpu_layers = 0
-    model = L.llama_model_load_from_file(o["load"].encode(), mp)
-    if not model:
-        raise SystemExit("llama.cpp cannot load the file")
-    cp = L.llama_context_default_params()
-    cp.n_ctx = o["context"]
-    cp.n_batch, cp.n_ubatch = o["context"], 512
-    cp.n_threads = cp.n_threads_batch = o["threads"]
-    cp.flash_attn_type = 1 if o["flash"] else 0
-    cp.no_perf = True
-    ctx = L.llama_init_from_model(model, cp)
-    return model, ctx
-
-
-def run(ctx, ids, at):
-    memory = L.llama_get_memory(ctx)
-    L.llama_memory_seq_rm(memory, 0, at, -1)
-    array = (L.llama_token * len(ids))(*ids)
-    batch = L.llama_batch_get_one(array, len(ids))
-    wall, cpu = time.perf_counter_ns(), time.process_time_ns()
-    code = L.llama_decode(ctx, batch)
-    logits = L.llama_get_logits_ith(ctx, -1)
-    wall, cpu = time.perf_counter_ns() - wall, time.process_time_ns() - cpu
-    if code != 0 or not logits:
-        raise SystemExit(f"llama_decode: {code}")
-    return {"wall": wall, "cpu": cpu}
 
 
 @L.llama_log_callback
@@ -51,16 +10,63 @@ def SILENT(level, text, data):
     pass
 
 
-def main():
-    ctx = None
-    for line in sys.stdin:
-        o = json.loads(line)
-        if "load" in o:
-            _, ctx = load(o)
-            answer = {"version": L.__version__}
+class Context:
+    def __init__(self, o):
+        L.llama_log_set(SILENT, ctypes.c_void_p(0))
+        L.llama_backend_init()
+        mp = L.llama_model_default_params()
+        mp.n_gpu_layers = 0
+        self.model = L.llama_model_load_from_file(o["load"].encode(), mp)
+        if not self.model:
+            raise SystemExit("llama.cpp cannot load the file")
+        self.sequences = o["sequences"]
+        cp = L.llama_context_default_params()
+        cp.n_ctx = o["context"] * self.sequences
+        cp.n_batch, cp.n_ubatch, cp.n_seq_max = o["context"], 512, self.sequences
+        cp.n_threads = cp.n_threads_batch = o["threads"]
+        cp.flash_attn_type = 1 if o["flash"] else 0
+        cp.no_perf = True
+        self.ctx = L.llama_init_from_model(self.model, cp)
+        if not self.ctx:
+            raise SystemExit("llama.cpp cannot make a context of that size")
+        self.batch = L.llama_batch_init(self.sequences, 0, 1) if self.sequences > 1 else None
+        if o["vector"]:
+            self.steer()
+
+    def steer(self):
+        width, layers = L.llama_model_n_embd(self.model), L.llama_model_n_layer(self.model)
+        values = (ctypes.c_float * (width * layers))(*[0.001 * (i % 7 - 3) for i in range(width * layers)])
+        apply = getattr(L, "llama_set_adapter_cvec", None) or L.llama_apply_adapter_cvec
+        if apply(self.ctx, values, len(values), width, 1, layers) != 0:
+            raise SystemExit("llama.cpp refuses the control vector")
+
+    def run(self, ids, at, together):
+        cache = L.llama_get_memory(self.ctx)
+        together = together and self.batch is not None
+        for s in range(self.sequences if together else 1):
+            L.llama_memory_seq_rm(cache, s, at, -1)
+        if together:
+            batch = self.one_of_each(ids, at)
         else:
-            answer = run(ctx, o["run"], o["at"])
-        print(json.dumps(answer), flush=True)
+            batch = L.llama_batch_get_one((L.llama_token * len(ids))(*ids), len(ids))
+        start = clocks()
+        code = L.llama_decode(self.ctx, batch)
+        logits = L.llama_get_logits_ith(self.ctx, -1)
+        times = since(start)
+        if code != 0 or not logits:
+            raise SystemExit(f"llama_decode: {code}")
+        for s in range(1, 1 if together else self.sequences):  # the others read what the first one has read
+            L.llama_memory_seq_rm(cache, s, -1, -1)
+            L.llama_memory_seq_cp(cache, 0, s, -1, -1)
+        return times
+
+    def one_of_each(self, ids, at):
+        b = self.batch
+        b.n_tokens = len(ids)
+        for i, token in enumerate(ids):
+            b.token[i], b.pos[i], b.n_seq_id[i], b.logits[i] = token, at, 1, 1
+            b.seq_id[i][0] = i
+        return b
 
 
-main()
+serve(L.__version__, lambda o: Context(o).run)

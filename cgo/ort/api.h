@@ -32,19 +32,26 @@ enum {
   SLOT_CreateRunOptions = 39,
   SLOT_RunOptionsSetTerminate = 46,
   SLOT_RunOptionsUnsetTerminate = 47,
+  SLOT_CreateTensorAsOrtValue = 48,
   SLOT_CreateTensorWithDataAsOrtValue = 49,
   SLOT_GetTensorMutableData = 51,
+  SLOT_CreateMemoryInfo = 68,
   SLOT_CreateCpuMemoryInfo = 69,
   SLOT_KernelInfoGetAttribute_float = 85,
   SLOT_KernelInfoGetAttribute_int64 = 86,
   SLOT_KernelContext_GetInput = 90,
   SLOT_KernelContext_GetOutput = 91,
   SLOT_ReleaseStatus = 93,
+  SLOT_ReleaseMemoryInfo = 94,
   SLOT_ReleaseSession = 95,
   SLOT_ReleaseValue = 96,
   SLOT_ReleaseRunOptions = 97,
   SLOT_ReleaseSessionOptions = 100,
+  SLOT_GetAvailableProviders = 125,
+  SLOT_ReleaseAvailableProviders = 126,
   SLOT_AddSessionConfigEntry = 130,
+  SLOT_CreateAllocator = 131,
+  SLOT_ReleaseAllocator = 132,
   SLOT_RunWithBinding = 133,
   SLOT_CreateIoBinding = 134,
   SLOT_ReleaseIoBinding = 135,
@@ -56,12 +63,18 @@ enum {
   SLOT_CreatePrepackedWeightsContainer = 166,
   SLOT_ReleasePrepackedWeightsContainer = 167,
   SLOT_CreateSessionFromArrayWithPrepackedWeightsContainer = 169,
+  SLOT_SynchronizeBoundInputs = 202,
+  SLOT_SessionOptionsAppendExecutionProvider_CUDA_V2 = 204,
+  SLOT_CreateCUDAProviderOptions = 205,
+  SLOT_UpdateCUDAProviderOptions = 206,
+  SLOT_ReleaseCUDAProviderOptions = 208,
+  SLOT_SessionOptionsAppendExecutionProvider = 216,
   SLOT_KernelContext_ParallelFor = 274,
   SLOT_GetTensorElementTypeAndShapeDataReference = 414,
 };
 
 // ONNXTensorElementDataType
-enum { TT_FLOAT = 1, TT_UINT8 = 2, TT_INT32 = 6, TT_INT64 = 7, TT_FLOAT16 = 10 };
+enum { TT_FLOAT = 1, TT_UINT8 = 2, TT_INT32 = 6, TT_INT64 = 7, TT_BOOL = 9, TT_FLOAT16 = 10 };
 
 // OrtCustomOpInputOutputCharacteristic
 enum { TT_REQUIRED = 0, TT_OPTIONAL = 1 };

@@ -14,3 +14,9 @@ type Error struct {
 func (e *Error) Error() string {
 	return fmt.Sprintf("ort: %s: %s (code %d)", e.Doing, e.Message, e.Code)
 }
+
+// Provider names an execution provider of ONNX Runtime, such as CUDA, with settings as its documentation lists them.
+type Provider struct {
+	Name     string
+	Settings map[string]string
+}

@@ -21,6 +21,7 @@ const (
 	Uint8   DType = 2
 	Int32   DType = 6
 	Int64   DType = 7
+	Bool    DType = 9
 	Float16 DType = 10
 )
 
@@ -46,6 +47,7 @@ type Options struct {
 	Folder       string
 	Profile      string
 	Packs        *Packs
+	Provider     Provider
 }
 
 // Packs stands for weights in another layout.
@@ -59,7 +61,7 @@ func (k *Packs) Close() {}
 
 // Tapper is what a run's Tap nodes would call.
 type Tapper interface {
-	Tap(tap int, data []float32, rows, width int) bool
+	Tap(tap int, data []float32, rows, width int, products []float32) bool
 }
 
 // Load returns ErrNoCgo.
@@ -127,3 +129,21 @@ func Register(Tapper) int64 { return 0 }
 
 // Unregister does nothing.
 func Unregister(int64) {}
+
+// Providers returns ErrNoCgo.
+func Providers() ([]string, error) { return nil, ErrNoCgo }
+
+// Memory stands for memory of a device.
+type Memory struct{}
+
+// NewMemory returns ErrNoCgo.
+func (s *Session) NewMemory(string, int) (*Memory, error) { return nil, ErrNoCgo }
+
+// NewValue returns ErrNoCgo.
+func (m *Memory) NewValue(DType, ...int) (*Value, error) { return nil, ErrNoCgo }
+
+// Close does nothing.
+func (m *Memory) Close() {}
+
+// Arrived returns ErrNoCgo.
+func (b *Binding) Arrived() error { return ErrNoCgo }

@@ -6,6 +6,9 @@
 //   run       int64 [1 + taps]: run[0] is the identity of the run, run[1 + tap] tells whether this tap is to be called
 //   products  float [.., rows, n]: what an encoder made of h, for the tap to see; there where the attribute encoded is 1
 //
+// Watch(h, run[, products]) -> run' does the same for a tap that only reads: h goes on without it, so that where another provider computes, h is copied to the
+// processor's memory once and nothing is copied back. The run goes through it, which puts taps in order that no value puts in order.
+//
 // The gate stands in C because a crossing into Go costs up to 20 us when the thread has been in C for long, and the check costs none.
 // MayInplace makes h' the memory of h wherever ONNX Runtime allows; it is a permission only, so the copy stays.
 
@@ -32,29 +35,61 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   return NULL;
 }
 
-static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
-  const kernel* k = self;
-  tt_tensor h, run, products = {0};
-  void* out;
-  OrtStatus* st = tt_input(ctx, 0, &h);
-  if (st == NULL) st = tt_input(ctx, 1, &run);
-  if (st == NULL && k->encoded) st = tt_input(ctx, 2, &products);
-  if (st != NULL) return st;
-  if (h.rank == 0 || run.rank != 1) return tt_fail("Tap: want rows of values and a list of gates");
-  if ((st = tt_output(ctx, 0, h.shape, h.rank, &out)) != NULL) return st;
-  int64_t rows = 1, width = h.shape[h.rank - 1];
-  for (size_t i = 0; i + 1 < h.rank; i++) rows *= h.shape[i];
-  if (out != h.data) memcpy(out, h.data, (size_t)(rows * width) * sizeof(float));
+typedef struct {
+  tt_tensor h, run, products;
+} inputs_of;
+
+static OrtStatus* read_inputs(const kernel* k, OrtKernelContext* ctx, inputs_of* in) {
+  *in = (inputs_of){0};
+  OrtStatus* st = tt_input(ctx, 0, &in->h);
+  if (st == NULL) st = tt_input(ctx, 1, &in->run);
+  if (st == NULL && k->encoded) st = tt_input(ctx, 2, &in->products);
+  if (st == NULL && (in->h.rank == 0 || in->run.rank != 1)) st = tt_fail("Tap: want rows of values and a list of gates");
+  return st;
+}
+
+static int64_t rows_of(const tt_tensor* h) {
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < h->rank; i++) rows *= h->shape[i];
+  return rows;
+}
+
+// Calls Go with data, which has h's shape, if the tap's gate is open.
+static OrtStatus* call(const kernel* k, const inputs_of* in, void* data) {
+  tt_tensor h = in->h, run = in->run, products = in->products;
+  int64_t rows = rows_of(&h), width = h.shape[h.rank - 1];
   const int64_t* r = run.data;
   if (k->tap < 0 || k->tap + 1 >= run.shape[0]) return tt_fail("Tap: the run has no gate for this tap");
   if (!r[1 + k->tap]) return NULL;
   int64_t n = products.rank > 0 ? products.shape[products.rank - 1] : 0;
   if (n > 0 && products.rank != h.rank) return tt_fail("Tap: the products have other rows than the activation");
-  if (trimtabTap(r[0], k->tap, out, rows, width, products.data, n) != 0) return tt_fail("a tap failed");
+  if (trimtabTap(r[0], k->tap, data, rows, width, products.data, n) != 0) return tt_fail("a tap failed");
   return NULL;
 }
 
+static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
+  inputs_of in;
+  void* out;
+  OrtStatus* st = read_inputs(self, ctx, &in);
+  if (st == NULL) st = tt_output(ctx, 0, in.h.shape, in.h.rank, &out);
+  if (st != NULL) return st;
+  if (out != in.h.data) memcpy(out, in.h.data, (size_t)(rows_of(&in.h) * in.h.shape[in.h.rank - 1]) * sizeof(float));
+  return call(self, &in, out);
+}
+
+static OrtStatus* watch(void* self, OrtKernelContext* ctx) {
+  inputs_of in;
+  void* out;
+  OrtStatus* st = read_inputs(self, ctx, &in);
+  if (st == NULL) st = tt_output(ctx, 0, in.run.shape, in.run.rank, &out);
+  if (st != NULL) return st;
+  memcpy(out, in.run.data, (size_t)in.run.shape[0] * sizeof(int64_t));
+  return call(self, &in, in.h.data);
+}
+
 static const char* name(const OrtCustomOp* op) { return (void)op, "Tap"; }
+static const char* watch_name(const OrtCustomOp* op) { return (void)op, "Watch"; }
+static int returns_run(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, TT_INT64; }
 static int input_type(const OrtCustomOp* op, size_t i) { return (void)op, i == 1 ? TT_INT64 : TT_FLOAT; }
 static size_t inputs(const OrtCustomOp* op) { return (void)op, 3; }
 static int input_optional(const OrtCustomOp* op, size_t i) { return (void)op, i == 2; }  // INPUT_OUTPUT_OPTIONAL is 1
@@ -89,4 +124,26 @@ const OrtCustomOp tt_op_tap = {
     .GetEndVersion = tt_any_version,
     .GetMayInplace = in_place,
     .ReleaseMayInplace = release_in_place,
+};
+
+const OrtCustomOp tt_op_watch = {
+    .version = TT_API_VERSION,
+    .GetName = watch_name,
+    .GetExecutionProviderType = tt_cpu,
+    .GetInputType = input_type,
+    .GetInputTypeCount = inputs,
+    .GetOutputType = returns_run,
+    .GetOutputTypeCount = tt_one,
+    .KernelDestroy = free,
+    .GetInputCharacteristic = input_optional,
+    .GetOutputCharacteristic = tt_all_required,
+    .GetInputMemoryType = tt_default_memory,
+    .GetVariadicInputMinArity = tt_zero,
+    .GetVariadicInputHomogeneity = tt_zero,
+    .GetVariadicOutputMinArity = tt_zero,
+    .GetVariadicOutputHomogeneity = tt_zero,
+    .CreateKernelV2 = create,
+    .KernelComputeV2 = watch,
+    .GetStartVersion = tt_version_one,
+    .GetEndVersion = tt_any_version,
 };

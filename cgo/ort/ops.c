@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_linear, &tt_op_row, &tt_op_attention, &tt_op_glu, &tt_op_experts, &tt_op_route};
+static const OrtCustomOp* const ops[] = {&tt_op_tap, &tt_op_watch, &tt_op_linear, &tt_op_row, &tt_op_attention, &tt_op_glu, &tt_op_experts, &tt_op_route};
 
 size_t tt_op_count(void) { return sizeof ops / sizeof ops[0]; }
 const OrtCustomOp* tt_op(size_t i) { return ops[i]; }

@@ -10,7 +10,7 @@
 size_t tt_op_count(void);
 const OrtCustomOp* tt_op(size_t i);
 
-extern const OrtCustomOp tt_op_tap, tt_op_linear, tt_op_row, tt_op_attention, tt_op_glu, tt_op_experts, tt_op_route;
+extern const OrtCustomOp tt_op_tap, tt_op_watch, tt_op_linear, tt_op_row, tt_op_attention, tt_op_glu, tt_op_experts, tt_op_route;
 
 struct tt_kernels;
 extern const struct tt_kernels* tt_products;  // the table of cgo/kernels, NULL before tt_use_kernels

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ops.h"
+#include "provider.h"
 
 OrtApi tt_api;
 static void* env;
@@ -70,6 +71,7 @@ static OrtStatus* configure(void* so, const tt_options* o) {
   TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.model_external_initializers_file_folder_path", o->folder));
   TRY(FN(AddSessionConfigEntry, OrtStatus*, void*, const char*, const char*)(so, "session.use_env_allocators", "1"));
   TRY(FN(AddCustomOpDomain, OrtStatus*, void*, void*)(so, op_domain));
+  if (o->provider != NULL) TRY(tt_provider_append(so, o));
   for (size_t i = 0; i < o->initializers; i++)
     TRY(FN(AddInitializer, OrtStatus*, void*, const char*, const OrtValue*)(so, o->names[i], o->values[i]));
   return NULL;
@@ -118,6 +120,9 @@ OrtStatus* tt_bind_input(OrtIoBinding* b, const char* name, OrtValue* v) {
 OrtStatus* tt_bind_output(OrtIoBinding* b, const char* name, OrtValue* v) {
   return FN(BindOutput, OrtStatus*, OrtIoBinding*, const char*, const OrtValue*)(b, name, v);
 }
+
+// OrtStatus* SynchronizeBoundInputs(OrtIoBinding*)
+OrtStatus* tt_bound_inputs(OrtIoBinding* b) { return FN(SynchronizeBoundInputs, OrtStatus*, OrtIoBinding*)(b); }
 
 void tt_binding_release(OrtIoBinding* b) { FN(ReleaseIoBinding, void, OrtIoBinding*)(b); }
 

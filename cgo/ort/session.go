@@ -21,6 +21,7 @@ type Options struct {
 	Folder       string            // where files that the model names are looked for; "" is the working folder
 	Profile      string            // prefix of a profile file; "" is none
 	Packs        *Packs            // lets kernels lay out weights in a form of their own, which sessions with the same initializers share; nil lets them run as they stand
+	Provider     Provider          // what computes beside the processor's own operators; the zero value is nothing
 }
 
 // Packs holds weights as ONNX Runtime's kernels lay them out. It must outlive the sessions made with it.
@@ -72,6 +73,8 @@ func NewSession(model []byte, o Options) (*Session, error) {
 	}
 	free := share(&opts, o.Initializers)
 	defer free()
+	freeProvider := o.Provider.list(&opts)
+	defer freeProvider()
 	s := &Session{}
 	st := C.tt_session_create(unsafe.Pointer(unsafe.SliceData(model)), C.size_t(len(model)), &opts, &s.p)
 	runtime.KeepAlive(model)
@@ -123,10 +126,26 @@ func (s *Session) NewBinding() (*Binding, error) {
 }
 
 // Input binds an input of the graph; binding it again replaces the tensor. The binding keeps its own reference to the tensor, not to its memory.
+//
+// Where a provider computes in memory of its own, a tensor of the host's memory is copied there now: what is written to it later is not seen until it is
+// bound again. Nothing is allocated in Go.
 func (b *Binding) Input(name string, v *Value) error {
 	c := C.CString(name)
-	defer C.free(unsafe.Pointer(c))
-	return take(C.tt_bind_input(b.p, c, v.p), "bind input "+name)
+	st := C.tt_bind_input(b.p, c, v.p)
+	C.free(unsafe.Pointer(c))
+	if st == nil {
+		return nil
+	}
+	return take(st, "bind input "+name)
+}
+
+// Arrived waits until what Input has begun to copy to a device is there.
+func (b *Binding) Arrived() error {
+	st := C.tt_bound_inputs(b.p)
+	if st == nil {
+		return nil
+	}
+	return take(st, "copy inputs")
 }
 
 // Output binds an output of the graph, which is then written into the tensor's memory.

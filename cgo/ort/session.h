@@ -12,6 +12,7 @@ typedef struct OrtSession OrtSession;
 typedef struct OrtIoBinding OrtIoBinding;
 typedef struct OrtRunOptions OrtRunOptions;
 typedef struct OrtPrepackedWeightsContainer OrtPrepackedWeightsContainer;
+typedef struct OrtAllocator OrtAllocator;
 
 // Returns 0, or 1 where the library knows no API version TT_API_VERSION; version points into the library.
 int tt_load(void* get_api_base, const char** version);
@@ -29,7 +30,16 @@ typedef struct {
   const char** names;
   OrtValue** values;
   OrtPrepackedWeightsContainer* packs;  // where kernels keep initializers in a form of their own, shared by sessions; NULL: they run from them as they stand
+  const char* provider;  // what computes beside the processor's own operators, as ONNX Runtime names it: "CUDA"; NULL: nothing
+  size_t settings;       // of the provider
+  const char** keys;
+  const char** settings_values;
 } tt_options;
+
+// The execution providers that the library was built with, for tt_providers_release; not all of them need work on this machine.
+OrtStatus* tt_providers(char*** names, int* n);
+void tt_providers_release(char** names, int n);
+
 
 OrtStatus* tt_packs_create(OrtPrepackedWeightsContainer** out);
 void tt_packs_release(OrtPrepackedWeightsContainer* p);
@@ -40,9 +50,22 @@ void tt_session_release(OrtSession* s);
 OrtStatus* tt_value_create(void* data, size_t bytes, const int64_t* shape, size_t rank, int type, OrtValue** out);
 void tt_value_release(OrtValue* v);
 
+// Memory of a provider's device, by the name of the memory ("Cuda", "Cpu") and the device's number; it must not outlive the session.
+// The contents of a tensor in it are not defined before something is written; tt_value_release gives it back.
+typedef struct {
+  OrtAllocator* allocator;
+  void* info;
+} tt_memory;
+OrtStatus* tt_memory_create(OrtSession* s, const char* name, int device, tt_memory* out);
+// Makes a tensor that owns its memory, and one over the same memory that does not: initializers may not own theirs.
+OrtStatus* tt_memory_value(const tt_memory* m, size_t bytes, const int64_t* shape, size_t rank, int type, OrtValue** owner, OrtValue** out);
+void tt_memory_release(tt_memory* m);
+
 OrtStatus* tt_binding_create(OrtSession* s, OrtIoBinding** out);
 OrtStatus* tt_bind_input(OrtIoBinding* b, const char* name, OrtValue* v);
 OrtStatus* tt_bind_output(OrtIoBinding* b, const char* name, OrtValue* v);
+// Waits for the copies that binding inputs to a device has started.
+OrtStatus* tt_bound_inputs(OrtIoBinding* b);
 void tt_binding_release(OrtIoBinding* b);
 
 OrtStatus* tt_run_options_create(OrtRunOptions** out);

@@ -21,13 +21,14 @@ const (
 	Uint8   DType = C.TT_UINT8
 	Int32   DType = C.TT_INT32
 	Int64   DType = C.TT_INT64
+	Bool    DType = C.TT_BOOL
 	Float16 DType = C.TT_FLOAT16
 )
 
 // Size returns the bytes of one element.
 func (d DType) Size() int {
 	switch d {
-	case Uint8, 3, 9: // int8, bool
+	case Uint8, Bool, 3: // int8
 		return 1
 	case Float16, 16: // bfloat16
 		return 2
@@ -53,9 +54,11 @@ func Free(b []byte) {
 	}
 }
 
-// Value is a tensor over memory outside the Go heap that it does not own. Close it before the memory is freed; closing does not free the memory.
+// Value is a tensor over memory outside the Go heap that it does not own, unless a [Memory] made it. Close it before the memory is freed; closing does not
+// free the memory.
 type Value struct {
-	p *C.OrtValue
+	p     *C.OrtValue
+	owner *C.OrtValue // of the memory, where a Memory made it
 }
 
 // NewValue makes a tensor of the given shape over mem, which must hold all its elements and must not be Go memory.
@@ -80,12 +83,18 @@ func NewValue(mem []byte, t DType, shape ...int) (*Value, error) {
 	return v, take(st, "create tensor")
 }
 
-// Close releases the tensor, not its memory; twice and nil are fine.
+// Close releases the tensor, not memory that it does not own; twice and nil are fine.
 func (v *Value) Close() {
-	if v != nil && v.p != nil {
-		C.tt_value_release(v.p)
-		v.p = nil
+	if v == nil {
+		return
 	}
+	if v.p != nil {
+		C.tt_value_release(v.p)
+	}
+	if v.owner != nil {
+		C.tt_value_release(v.owner)
+	}
+	v.p, v.owner = nil, nil
 }
 
 // Floats views mem as float32.

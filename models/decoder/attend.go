@@ -12,7 +12,7 @@ import (
 func (b *builder) attend(i int, p queries) string {
 	p, turning := b.turned(i, p)
 	p = b.widen(p)
-	if b.o.Cache == CacheORT {
+	if b.o.Cache.ORT() {
 		return b.narrow(b.attendORT(i, p, turning))
 	}
 	return b.narrow(b.attendOwn(i, b.together(p), turning))
@@ -39,7 +39,13 @@ func (b *builder) attentionTurns(r *Rope) bool {
 	if r != &b.d.Rope || r.LongFactors != nil {
 		return false
 	}
-	return b.o.Cache != CacheORT || r.Dims%16 == 0 && b.d.HeadDim%16 == 0
+	switch b.o.Cache {
+	case CacheORT:
+		return r.Dims%16 == 0 && b.d.HeadDim%16 == 0
+	case CacheORTF16:
+		return false // it would turn in half precision
+	}
+	return true
 }
 
 // attendOwn is the operator Attention of cgo/ort, which keeps keys and values in one memory a block.
@@ -68,8 +74,12 @@ func (b *builder) attendORT(i int, p queries, rope *Rope) string {
 	d := b.d
 	pastKey, pastValue, key, value := CacheNames(i)
 	cache := []onnx.Dim{onnx.N(1), onnx.N(d.KVHeads), onnx.Sym("capacity"), onnx.N(d.CacheDim())}
-	b.Input(pastKey, onnx.Float, cache...)
-	b.Input(pastValue, onnx.Float, cache...)
+	t := onnx.Float
+	if b.o.Cache == CacheORTF16 {
+		t, p = onnx.Float16, p.each(func(x string) string { return b.cast(x, onnx.Float16) })
+	}
+	b.Input(pastKey, t, cache...)
+	b.Input(pastValue, t, cache...)
 	inputs := []string{p.packed + p.q, p.k, p.v, pastKey, pastValue, InputLast, InputTotal}
 	attrs := []onnx.Attr{{Name: "num_heads", Value: d.Heads}, {Name: "kv_num_heads", Value: d.KVHeads}, {Name: "scale", Value: d.attnScale()}}
 	if rope.Dims > 0 {
@@ -80,6 +90,9 @@ func (b *builder) attendORT(i int, p queries, rope *Rope) string {
 		for len(inputs) < 11 { // the place of head_sink
 			inputs = append(inputs, "")
 		}
+		if t == onnx.Float16 {
+			sinks = b.cast(sinks, t)
+		}
 		inputs = append(inputs, sinks)
 	}
 	if d.AttnCap != 0 {
@@ -89,8 +102,11 @@ func (b *builder) attendORT(i int, p queries, rope *Rope) string {
 		attrs = append(attrs, onnx.Attr{Name: "local_window_size", Value: w})
 	}
 	out := b.AddN("GroupQueryAttention", "com.microsoft", 3, inputs, attrs...)
-	b.rename(out[1], key, cache)
-	b.rename(out[2], value, cache)
+	b.rename(out[1], key, t, cache)
+	b.rename(out[2], value, t, cache)
+	if t == onnx.Float16 {
+		return b.cast(out[0], onnx.Float)
+	}
 	return out[0]
 }
 
@@ -139,14 +155,14 @@ func (b *builder) narrow(z string) string {
 }
 
 // rename makes the last node's output a graph output of its own, without a node between: the cache is written where the caller says.
-func (b *builder) rename(value, name string, shape []onnx.Dim) {
+func (b *builder) rename(value, name string, t onnx.DType, shape []onnx.Dim) {
 	outputs := b.Nodes[len(b.Nodes)-1].Outputs
 	for i := range outputs {
 		if outputs[i] == value {
 			outputs[i] = name
 		}
 	}
-	b.Outputs = append(b.Outputs, onnx.Info{Name: name, Type: onnx.Float, Shape: shape})
+	b.Outputs = append(b.Outputs, onnx.Info{Name: name, Type: t, Shape: shape})
 }
 
 func number(b bool) int {

@@ -15,6 +15,7 @@ const (
 	InputRows  = "rows"      // int64 [r]: which of the s rows go through the head
 	InputLast  = "seqlens_k" // int32 [1]: tokens in the cache after this pass, less 1
 	InputTotal = "total"     // int32 scalar: the same tokens
+	InputLong  = "long"      // bool scalar: the sequence is longer than Rope.Original; where the model has LongFactors
 	InputCos   = "rope_cos"  // float [positions, dims/2], of Description.Rope
 	InputSin   = "rope_sin"
 	OutLogits  = "logits" // float [1, r, vocabulary]
@@ -33,16 +34,20 @@ type Cache uint8
 
 // The caches that graphs are built with.
 const (
-	CacheORT Cache = iota // ONNX Runtime's GroupQueryAttention, float32: see CacheNames
-	CacheF32              // the project's own attention, float32: see CacheName
-	CacheF16              // the same, half precision
-	CacheI8               // the same, bytes with a scale for each 32 columns of a token
+	CacheORT    Cache = iota // ONNX Runtime's GroupQueryAttention, float32: see CacheNames
+	CacheF32                 // the project's own attention, float32: see CacheName
+	CacheF16                 // the same, half precision
+	CacheI8                  // the same, bytes with a scale for each 32 columns of a token
+	CacheORTF16              // ONNX Runtime's GroupQueryAttention in half precision, which is what CUDA has of it
 )
+
+// ORT tells whether ONNX Runtime attends.
+func (c Cache) ORT() bool { return c == CacheORT || c == CacheORTF16 }
 
 // Type is the number type of the cache.
 func (c Cache) Type() quant.Type {
 	switch c {
-	case CacheF16:
+	case CacheF16, CacheORTF16:
 		return quant.F16
 	case CacheI8:
 		return quant.I8
@@ -127,6 +132,9 @@ func (b *builder) inputs() {
 	b.Input(InputRows, onnx.Int64, onnx.Sym("r"))
 	b.Input(InputLast, onnx.Int32, onnx.N(1))
 	b.Input(InputTotal, onnx.Int32)
+	if b.d.Rope.LongFactors != nil {
+		b.Input(InputLong, onnx.Bool)
+	}
 	if b.d.Rope.Dims > 0 {
 		b.Input(InputCos, onnx.Float, onnx.Sym("positions"), onnx.N(b.d.Rope.Dims/2))
 		b.Input(InputSin, onnx.Float, onnx.Sym("positions"), onnx.N(b.d.Rope.Dims/2))
@@ -192,11 +200,13 @@ func (b *builder) head(x string) {
 	d := b.d
 	x = b.Add("Gather", "", []string{x, InputRows}, onnx.Attr{Name: "axis", Value: 1})
 	x = b.site("final_norm", Once, b.norm("output_norm", x, d.Width), d.Width, HeadRows)
-	weight := "output"
-	if _, ok := b.src.Tensor("output.weight"); !ok {
-		weight = "token_embd" // tied
+	output := layer{"output", d.Vocab}
+	if _, ok := b.src.Tensor("output.weight"); ok {
+		x = b.linear(x, d.Width, output)
+	} else { // tied
+		x = b.bias(b.linear(x, d.Width, layer{"token_embd", d.Vocab}), []layer{output})
 	}
-	x = b.scaled(b.linear(x, d.Width, layer{weight, d.Vocab}), d.LogitScale)
+	x = b.scaled(x, d.LogitScale)
 	if d.LogitCap != 0 {
 		x = b.scaled(b.op("Tanh", b.scaled(x, 1/d.LogitCap)), d.LogitCap)
 	}

@@ -162,6 +162,9 @@ func (d *Description) Check() error {
 	if d.Windows != nil && len(d.Windows) != d.Layers {
 		return &RangeError{"number of attention windows", d.Layers, d.Layers, len(d.Windows)}
 	}
+	if d.WindowRope != nil && d.WindowRope.LongFactors != nil {
+		return fmt.Errorf("decoder: rotary embedding of blocks with a window: want one set of factors, found another for long sequences")
+	}
 	for _, r := range []*Rope{&d.Rope, d.WindowRope} {
 		if err := r.check(d.HeadDim); err != nil {
 			return err

@@ -56,8 +56,7 @@ func (b *builder) frequencies(key string, r *Rope) string {
 		return short
 	}
 	long := b.floats(key+"long", r.frequencies(r.LongFactors))
-	isLong := b.op("Greater", b.once("total", func() string { return b.cast(InputTotal, onnx.Int64) }), b.int(r.Original))
-	return b.op("Where", isLong, long, short)
+	return b.op("Where", InputLong, long, short)
 }
 
 // rotate turns the leading dimensions of each head of x, [1, s, heads·dim].

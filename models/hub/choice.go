@@ -44,10 +44,24 @@ func (r ref) choose(files []string) (choice, error) {
 	if len(matching) == 1 {
 		return choice{files: matching[0], open: matching[0][0]}, nil
 	}
+	e := &ChoiceError{Repo: r.repo, Want: r.want, Kind: "GGUF file"}
 	if len(matching) == 0 {
+		graphs := exports(files)
+		found := r.chooseExport(graphs)
+		if len(found) == 1 {
+			return found[0], nil
+		}
+		if len(found) == 0 {
+			found = graphs
+		}
+		if len(models) == 0 && len(found) > 0 {
+			e.Kind = "ONNX export"
+		}
+		for _, c := range found {
+			e.Found = append(e.Found, c.open)
+		}
 		matching = models
 	}
-	e := &ChoiceError{Repo: r.repo, Want: r.want}
 	for _, g := range matching {
 		e.Found = append(e.Found, g[0])
 	}

@@ -19,10 +19,11 @@ func (e *NotFoundError) Error() string { return "no such " + e.What }
 
 func (e *NotFoundError) Unwrap() error { return fs.ErrNotExist }
 
-// ChoiceError says that a name means none or several of a repository's GGUF files.
+// ChoiceError says that a name means none or several of a repository's GGUF files or ONNX exports.
 type ChoiceError struct {
 	Repo  string
 	Want  string // what was asked for; "" where nothing was
+	Kind  string // what Found lists: GGUF file or ONNX export
 	Found []string
 }
 
@@ -39,13 +40,13 @@ func (e *ChoiceError) Error() string {
 	list := strings.Join(files, ", ") + more
 	switch {
 	case len(e.Found) == 0 && e.Want == "":
-		return "want config.json with model.safetensors or its index, or a GGUF file, found neither"
+		return "want config.json with model.safetensors or its index, a GGUF file or an ONNX export, found none"
 	case len(e.Found) == 0:
-		return fmt.Sprintf("want GGUF file %q, found no GGUF file", e.Want)
+		return fmt.Sprintf("want a GGUF file or ONNX export %q, found none", e.Want)
 	case e.Want == "":
-		return fmt.Sprintf("want one of several GGUF files named, as in %s:%s, found %s", e.Repo, e.Found[0], list)
+		return fmt.Sprintf("want one of several %ss named, as in %s:%s, found %s", e.Kind, e.Repo, e.Found[0], list)
 	}
-	return fmt.Sprintf("want one GGUF file for %q, found %s", e.Want, list)
+	return fmt.Sprintf("want one %s for %q, found %s", e.Kind, e.Want, list)
 }
 
 // AccessError says that the server refuses a model to this user.

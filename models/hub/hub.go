@@ -48,7 +48,8 @@ type resolver struct {
 
 // Resolve returns the path of the model that name means: a file or folder as it is; or org/name, org/name@revision, org/name:FILE.gguf, org/name:Q4_K_M, with
 // an optional hf.co/ before it, from the cache or by download. A model with safetensors is the folder of its snapshot; of several GGUF files one must be
-// named, unless just one is in the cache. What the cache holds whole costs no request, so that a branch stays at the commit it had.
+// named, unless just one is in the cache. A repository that has neither may have ONNX exports: the usual file of the snapshot or of its folder onnx, or a folder
+// with a genai_config.json; org/name:q4 and org/name:FOLDER name others. What the cache holds whole costs no request, so that a branch stays at the commit it had.
 //
 // Errors are [NotFoundError], [ChoiceError], [AccessError], [OfflineError], [ChecksumError] and [SpaceError] where a caller may do something about it. A download that ended
 // early goes on where it was at the next call.

@@ -102,6 +102,18 @@ func (a *Address) setOut(name string) {
 	}
 }
 
+// setModule places a dictionary by the modules it reads and, where out is not empty, writes.
+func (a *Address) setModule(in, out string) {
+	if in == "" {
+		return
+	}
+	a.setHook(in)
+	if out != "" {
+		a.Out = NoAddress().Out
+		a.setOut(out)
+	}
+}
+
 var (
 	modulePattern = regexp.MustCompile(`(?:^|[./])(?:layers|h|blocks)[._](\d+)(?:\.([a-z_.]+))?$`)
 	learntPattern = regexp.MustCompile(`^([a-z_]+?)_layer_(\d+)$`)
@@ -144,8 +156,12 @@ func modulePoint(module string) (hooks.Point, bool) {
 		return hooks.MLPOut, true
 	case "self_attn", "attn", "attention", "self_attn.output":
 		return hooks.AttnOut, true
-	case "post_feedforward_layernorm":
+	case "post_feedforward_layernorm", "post_feedforward_layernorm.output":
 		return hooks.MLPPost, true
+	case "pre_feedforward_layernorm", "pre_feedforward_layernorm.output":
+		return hooks.MLPIn, true
+	case "self_attn.o_proj.input":
+		return hooks.AttnZ, true
 	}
 	return "", false
 }

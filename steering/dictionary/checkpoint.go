@@ -3,7 +3,6 @@
 package dictionary
 
 import (
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -27,7 +26,7 @@ func (r *reader) checkpoint(name string) error {
 		return r.openAI()
 	case has("encoder_linear.weight"):
 		return r.goodfire(name)
-	case has("dictionary._weights"):
+	case has("dictionary._weights") || has("dictionary.C"):
 		return r.overcomplete(cfg)
 	case has("W_E"):
 		return r.fault("file", "config.json beside the weights", "tensors of OpenMOSS alone", "")
@@ -37,11 +36,17 @@ func (r *reader) checkpoint(name string) error {
 		return r.fault("file", "atoms.pt, atom_indices.pt and metadata.yaml in one folder", name, "")
 	case has("encoder.weight"):
 		return r.linears(name)
+	case has("W_enc") && qwenPattern.MatchString(name):
+		return r.qwenScope(name)
+	case r.circuitLayer(name) != "":
+		return r.circuit(name)
+	case has("D") && has("b"):
+		return r.fault("tensors", "a dictionary of one activation", "a temporal SAE, which needs the whole context", "")
 	case has("W_enc") || has("w_enc"):
 		r.format = "plain matrices"
 		return r.bareMatrices()
 	}
-	return r.fault("tensors", "the names of a known dictionary", brief(r.w.names()), "")
+	return r.fault("tensors", "the names of a known dictionary", r.w.listed(), "")
 }
 
 // sidecar reads the configuration that lies beside a file of weights, where there is one.
@@ -88,8 +93,11 @@ func (r *reader) openAI() (err error) {
 		return nil
 	case "TopK":
 		f.Norm, a.Kind = LayerNorm, TopK
+	case "Identity": // every pre-activation is a code
+		a.Kind, a.K = RawTopK, f.N
+		return nil
 	default:
-		return v.fault("activation", "ReLU or TopK")
+		return v.fault("activation", "ReLU, TopK or Identity")
 	}
 	if a.K, err = v.integer("activation_state_dict.k", 1, 0); err == nil && a.K == 0 {
 		return v.fault("activation_state_dict.k", "a number of features to keep")
@@ -240,42 +248,6 @@ func (r *reader) trainingPlace(cfg config) {
 	if n, err := cfg.integer("head", 0, -1); err == nil {
 		a.Head = n
 	}
-}
-
-// overcomplete reads a state_dict of MpSAE or OMPSAE (overcomplete/sae/mp_sae.py, omp_sae.py): unit rows times exp(multiplier).
-func (r *reader) overcomplete(cfg config) (err error) {
-	r.format = "overcomplete"
-	f := r.form
-	if f.N, f.In, err = r.w.dims("dictionary._weights"); err != nil {
-		return err
-	}
-	f.Out = f.In
-	if f.Dec, err = r.matrix("dictionary._weights", f.N, f.In, false); err != nil {
-		return err
-	}
-	unitRows(f.Dec, f.In)
-	if r.w.has("dictionary.multiplier") {
-		m, err := r.w.scalar("dictionary.multiplier")
-		if err != nil {
-			return err
-		}
-		v := []float32{float32(m)}
-		exponentiate(v)
-		scaleRows(f.Dec, constant(f.N, v[0]))
-	}
-	rule := PursuitRule{Method: PlainMatching, K: r.opt.K}
-	class := strings.ToLower(cfg.str("class", "architecture", "sae_type", "name"))
-	if strings.HasPrefix(class, "omp") || strings.Contains(class, "orthogonal") {
-		rule.Method = NonNegativeOrthogonal
-	}
-	if rule.K, err = cfg.integer("k", 1, r.opt.K); err != nil {
-		return err
-	}
-	if rule.K == 0 {
-		return fmt.Errorf("%w: give k", cfg.fault("k", "the number of rounds, which a state_dict does not hold"))
-	}
-	f.Act = Activation{Kind: Pursuit, Pursuit: rule}
-	return nil
 }
 
 // unitRows divides every row by its length; rows of zeros stay.

@@ -45,6 +45,9 @@ func readJSON(path string) (config, error) {
 	if err := json.Unmarshal(text, &c.m); err != nil {
 		return config{}, &FormatError{Path: path, What: "file", Want: "a JSON object", Found: err.Error()}
 	}
+	if c.m == nil {
+		return config{}, &FormatError{Path: path, What: "file", Want: "a JSON object", Found: "null"}
+	}
 	return c, nil
 }
 
@@ -111,6 +114,27 @@ func (c config) str(keys ...string) string {
 		}
 	}
 	return ""
+}
+
+// text is str that refuses another type.
+func (c config) text(key string) (string, error) {
+	if !c.has(key) {
+		return "", nil
+	}
+	s, ok := c.m[key].(string)
+	if !ok {
+		return "", c.fault(key, "a string")
+	}
+	return s, nil
+}
+
+// agrees refuses a size that the configuration has otherwise than the weights.
+func (c config) agrees(key string, size int) error {
+	n, err := c.integer(key, 1, size)
+	if err == nil && n != size {
+		err = c.fault(key, fmt.Sprintf("%d, as the weights have it", size))
+	}
+	return err
 }
 
 // integer returns a whole number between low and 2^31-1, or otherwise where the key is absent.

@@ -14,7 +14,14 @@ import (
 // gemmaScope reads params.npz of Gemma Scope or params.safetensors of Gemma Scope 2: JumpReLU without pre-bias and norm.
 // Transcoders have the same names in lower case, and may have a skip connection.
 func (r *reader) gemmaScope() error {
-	return r.npz(r.firstOf("params.npz", "params.safetensors"))
+	if err := r.npz(r.firstOf("params.npz", "params.safetensors")); err != nil {
+		return err
+	}
+	if r.form.Act.Kind != JumpReLU {
+		_, err := r.w.get("threshold")
+		return err
+	}
+	return nil
 }
 
 func (r *reader) npz(name string) error {
@@ -49,17 +56,30 @@ func (r *reader) bareMatrices() (err error) {
 	if f.EncBias, err = r.w.vector("b_enc", f.N); err != nil {
 		return err
 	}
-	if f.Dec, err = r.matrix("W_dec", f.N, f.Out, false); err != nil {
-		return err
-	}
-	if f.DecBias, err = r.w.vector("b_dec", f.Out); err != nil {
+	if err := r.bareDecoder(); err != nil {
 		return err
 	}
 	if err := r.bareExtras(); err != nil {
 		return err
 	}
-	r.gemmaPlace()
-	return nil
+	return r.gemmaPlace()
+}
+
+// bareDecoder reads a decoder; a cross-layer transcoder has one for each layer it writes to, side by side.
+func (r *reader) bareDecoder() (err error) {
+	f := r.form
+	if t := r.w.m["W_dec"]; len(t.shape) == 3 {
+		f.OneWay = true
+		r.warn("a cross-layer transcoder writes to %d layers: their decoders are added up, which serves for its codes, not for reconstructing one layer", t.shape[1])
+		f.Dec, err = r.w.summed("W_dec", f.N, f.Out)
+	} else {
+		f.Dec, err = r.matrix("W_dec", f.N, f.Out, false)
+	}
+	if err != nil {
+		return err
+	}
+	f.DecBias, err = r.w.vector("b_dec", f.Out)
+	return err
 }
 
 func (r *reader) bareExtras() (err error) {
@@ -76,17 +96,20 @@ func (r *reader) bareExtras() (err error) {
 	case r.w.has("affine_skip_connection"): // applied as x · M
 		f.Skip, err = r.matrix("affine_skip_connection", f.Out, f.In, true)
 	}
+	f.OneWay = f.OneWay || f.Skip != nil
 	return err
 }
 
 var (
 	layerPattern     = regexp.MustCompile(`layer_(\d+)`)
 	embeddingPattern = regexp.MustCompile(`/embedding/width_[^/]+/`)
+	kindPattern      = regexp.MustCompile(`/(resid_post|attn_out|mlp_out|transcoder|clt)(?:_all)?/[^/]*(?:/params)?_?layer_\d+`)
 	scopePattern     = regexp.MustCompile(`gemma-scope(?:-2)?-(\w+-\w+)(?:-(res|mlp|att|transcoders))?(?:/|$)`)
 )
 
 // gemmaPlace reads what the folders' names say: the repository's tells model and kind, its subfolders the layer.
-func (r *reader) gemmaPlace() {
+// Gemma Scope 2 has the kind as a folder, and may have config.json.
+func (r *reader) gemmaPlace() error {
 	a, f := &r.address, r.form
 	m := scopePattern.FindStringSubmatch(r.whole)
 	kind := ""
@@ -97,20 +120,27 @@ func (r *reader) gemmaPlace() {
 	if embeddingPattern.MatchString(r.whole + "/") {
 		a.setHook(string(hooks.Embeddings))
 		r.scaleEmbedding()
-		return
+		return nil
 	}
 	l := layerPattern.FindAllStringSubmatch(r.whole, -1)
 	if l == nil {
-		return
+		return nil
+	}
+	if k := kindPattern.FindStringSubmatch(r.whole); k != nil {
+		kind = k[1]
 	}
 	layer := l[len(l)-1][1]
 	switch kind {
-	case "res":
+	case "res", "resid_post":
 		a.setHook("blocks." + layer + ".hook_resid_post")
-	case "mlp":
+	case "mlp", "mlp_out":
 		a.setHook("blocks." + layer + ".hook_mlp_out")
-	case "att":
+	case "att", "attn_out":
 		a.setHook("blocks." + layer + ".attn.hook_z")
+	case "transcoder", "clt": // of normed inputs, by the module's name in config.json
+		f.OneWay = true
+		a.setHook("blocks." + layer + ".mlp.hook_in")
+		a.setOut("blocks." + layer + ".hook_mlp_out")
 	case "transcoders":
 		f.OneWay = true
 		a.Hook = "blocks." + layer + ".ln2.hook_normalized"
@@ -120,6 +150,29 @@ func (r *reader) gemmaPlace() {
 		a.Hook = filepath.Base(r.folder)
 		r.warn("the folders' names say layer %s, not whether the residual stream, the MLP or the attention is meant (width %d)", layer, f.In)
 	}
+	return r.gemmaConfig()
+}
+
+// gemmaConfig reads the modules' names that Gemma Scope 2 keeps in config.json, for folders out of their place.
+func (r *reader) gemmaConfig() error {
+	if r.firstOf("config.json") == "" {
+		return nil
+	}
+	cfg, err := readJSON(r.file("config.json"))
+	if err != nil {
+		return err
+	}
+	if a := cfg.str("architecture"); a != "" && a != "jump_relu" {
+		return cfg.fault("architecture", "jump_relu")
+	}
+	if cfg.str("hf_hook_point_out") != "" {
+		r.form.OneWay = true
+	}
+	if r.address.Site.Point != "" {
+		return nil
+	}
+	r.address.setModule(cfg.str("hf_hook_point_in"), cfg.str("hf_hook_point_out"))
+	return nil
 }
 
 func scopeModel(path string) string {

@@ -56,6 +56,9 @@ func (r *reader) itda() error {
 	if err != nil {
 		return err
 	}
+	if err := meta.agrees("activation_dim", r.form.In); err != nil {
+		return err
+	}
 	if err := r.pursue(meta); err != nil {
 		return err
 	}

@@ -27,10 +27,15 @@ func (r *reader) learningState() error {
 		if err != nil {
 			return err
 		}
-		trainer = cfg.sub("trainer")
+		if trainer = cfg.sub("trainer"); trainer.m == nil && cfg.has("trainer") {
+			return cfg.fault("trainer", "an object")
+		}
 		r.learningPlace(trainer, cfg.sub("buffer"))
 	}
-	class := r.learningClass(trainer)
+	class, err := r.learningClass(trainer)
+	if err != nil {
+		return err
+	}
 	r.format = "dictionary_learning " + class
 	r.w.rename("W_enc", "W_enc", "decoder_bias", "b_dec", "bias", "b_dec", "decoder.bias", "b_out")
 	for _, name := range []string{"k", "threshold", "group_sizes", "var_encoder.weight", "var_encoder.bias", "W_enc_var", "b_enc_var"} {
@@ -39,39 +44,49 @@ func (r *reader) learningState() error {
 	if err := r.linearPair(); err != nil {
 		return err
 	}
+	if err := trainer.agrees("activation_dim", r.form.In); err != nil {
+		return err
+	}
+	if err := trainer.agrees("dict_size", r.form.N); err != nil {
+		return err
+	}
 	return r.learningActivation(class, trainer)
 }
 
 // learningClass takes the class from the configuration or, where that lacks it, from the tensors' names.
-func (r *reader) learningClass(trainer config) string {
+func (r *reader) learningClass(trainer config) (string, error) {
 	class := trainer.str("dict_class")
 	class = class[strings.LastIndexByte(class, '.')+1:]
 	known := []string{
 		"AutoEncoder", "AutoEncoderNew", "GatedAutoEncoder", "JumpReluAutoEncoder",
 		"AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE", "VSAETopK",
 	}
-	if slices.Contains(known, class) {
-		return class
+	switch {
+	case slices.Contains(known, class):
+		return class, nil
+	case class == "IdentityDict" || strings.Contains(class, "CrossCoder"):
+		return "", trainer.fault("dict_class", "a dictionary of one activation")
 	}
 	guess := r.classByNames(trainer.str("trainer_class"))
 	if class != "" {
 		r.warn("dict_class %s is not known: read as %s by the names of its tensors", class, guess)
 	}
-	return guess
+	return guess, nil
 }
 
 func (r *reader) classByNames(trainer string) string {
 	has := r.w.has
+	k := r.w.hasNumber("k")
 	switch {
 	case has("r_mag"):
 		return "GatedAutoEncoder"
 	case has("group_sizes"):
 		return "MatryoshkaBatchTopKSAE"
-	case has("k") && strings.Contains(trainer, "BatchTopK"):
+	case k && strings.Contains(trainer, "BatchTopK"):
 		return "BatchTopKSAE"
-	case has("k") && has("decoder.bias"):
+	case k && has("decoder.bias"):
 		return "VSAETopK"
-	case has("k"):
+	case k:
 		if trainer == "" {
 			r.warn("the files do not say whether this is AutoEncoderTopK or BatchTopKSAE: read as AutoEncoderTopK, which keeps k features whatever the threshold")
 		}
@@ -182,18 +197,24 @@ func (r *reader) batchThreshold() error {
 }
 
 func (r *reader) storedK(trainer config) (int, error) {
-	if r.w.has("k") {
-		k, err := r.w.scalar("k")
-		if err == nil && (k < 1 || k != math.Trunc(k) || k > math.MaxInt32) {
-			return 0, r.w.fault("k", "a whole number above 0", fmt.Sprint(k))
-		}
-		return int(k), err
-	}
 	k, err := trainer.integer("k", 1, 0)
-	if err == nil && k == 0 && r.opt.K == 0 {
+	if err != nil {
+		return 0, err
+	}
+	if r.w.hasNumber("k") {
+		stored, err := r.w.scalar("k")
+		switch {
+		case err == nil && (stored < 1 || stored != math.Trunc(stored) || stored > math.MaxInt32):
+			return 0, r.w.fault("k", "a whole number above 0", fmt.Sprint(stored))
+		case err == nil && k != 0 && float64(k) != stored && r.opt.K == 0:
+			return 0, fmt.Errorf("%w: give k", trainer.fault("k", fmt.Sprintf("%g, as the weights have it", stored)))
+		}
+		return int(stored), err
+	}
+	if k == 0 && r.opt.K == 0 {
 		return 0, trainer.fault("k", "a number of features to keep")
 	}
-	return k, err
+	return k, nil
 }
 
 // learningPlace reads the address. Where a submodule's name is no site, the output of the layer is meant, as SAELens has it.

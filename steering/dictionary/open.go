@@ -100,9 +100,12 @@ func (r *reader) read() error {
 		return err
 	}
 	for _, l := range layouts() {
-		if !slices.ContainsFunc(l.files, func(f string) bool { return !slices.Contains(names, f) }) {
+		if !slices.ContainsFunc(l.files, func(f string) bool { return !slices.Contains(names, f) && !slices.Contains(names, f+indexSuffix) }) {
 			return l.read(r)
 		}
+	}
+	if i := slices.IndexFunc(names, func(n string) bool { return strings.HasSuffix(n, ".safetensors"+indexSuffix) }); i >= 0 {
+		return r.single(strings.TrimSuffix(names[i], indexSuffix))
 	}
 	files := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !hasWeights(n) })
 	if len(files) == 1 {
@@ -172,9 +175,16 @@ func (r *reader) single(name string) error {
 	return r.checkpoint(name)
 }
 
-// load opens a file of weights; finish closes it.
+// indexSuffix is behind a file's name where its tensors lie in several files.
+const indexSuffix = ".index.json"
+
+// load opens a file of weights, or the files into which it was split; finish closes them.
 func (r *reader) load(name string) (err error) {
-	r.w, err = openWeights(r.file(name))
+	path := r.file(name)
+	if r.firstOf(name) == "" && r.firstOf(name+indexSuffix) != "" {
+		path += indexSuffix
+	}
+	r.w, err = openWeights(path)
 	return err
 }
 
@@ -193,7 +203,7 @@ func (r *reader) finish() (*Dictionary, error) {
 	if r.w != nil {
 		for _, name := range r.w.names() {
 			if !r.w.used[name] {
-				r.warn("tensor %s was not used", name)
+				r.warn("tensor %s was not used", shown(name))
 			}
 		}
 		if err := r.w.close(); err != nil {
@@ -233,6 +243,9 @@ func (r *reader) apply() error {
 		a.Pursuit.Method = *r.opt.Pursuit
 	}
 	if r.opt.K == 0 {
+		if f := r.form; a.K > f.N {
+			return r.fault("k", fmt.Sprintf("at most %d, the number of features", f.N), fmt.Sprint(a.K), "give k")
+		}
 		return nil
 	}
 	switch a.Kind {

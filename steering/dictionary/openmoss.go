@@ -91,6 +91,9 @@ func (m *openMOSSFile) matrices() (err error) {
 	}
 	f.Out = f.In
 	rowsFirst := rows == f.N && cols == f.In // of features, as nn.Linear has it
+	if err := m.cfg.agrees("d_sae", f.N); err != nil {
+		return err
+	}
 	if f.Enc, _, err = m.w.matrix("W_E", f.N, f.In, !rowsFirst); err != nil {
 		return err
 	}

@@ -45,7 +45,9 @@ func (r *reader) saelens() error {
 
 // architecture settles what the file is, what it is called, and whether it subtracts its decoder's bias.
 func (s *saelensFile) architecture() (err error) {
-	s.arch = s.cfg.str("architecture")
+	if s.arch, err = s.cfg.text("architecture"); err != nil {
+		return err
+	}
 	if s.arch == "" {
 		s.arch = "standard"
 	}
@@ -96,6 +98,9 @@ func (s *saelensFile) sizes() (err error) {
 func (s *saelensFile) norm() error {
 	f := s.form
 	f.OneWay = s.transcoder
+	if shape := s.cfg.str("reshape_activations"); shape != "" && shape != "none" && shape != "hook_z" {
+		return s.cfg.fault("reshape_activations", "none or hook_z")
+	}
 	mode, ok := s.cfg.m["normalize_activations"].(string)
 	if old, isBool := s.cfg.m["normalize_activations"].(bool); isBool && old {
 		mode, ok = "expected_average_only_in", true
@@ -216,6 +221,9 @@ func (s *saelensFile) activation() (err error) {
 	f, a := s.form, &s.form.Act
 	switch s.arch {
 	case "jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder", "batchtopk", "matryoshka", "matryoshka_batchtopk":
+		if err := s.checkpoint(); err != nil {
+			return err
+		}
 		a.Kind = JumpReLU
 		a.Threshold, err = s.w.threshold("threshold", f.N)
 		return err
@@ -238,6 +246,19 @@ func (s *saelensFile) activation() (err error) {
 		return s.cfg.fault("activation_fn_str", "relu, tanh-relu or topk, not "+name)
 	}
 	return nil
+}
+
+// checkpoint makes of a batch top-k in training what SAELens saves for inference.
+func (s *saelensFile) checkpoint() error {
+	if !s.w.has("topk_threshold") {
+		return nil
+	}
+	s.w.rename("topk_threshold", "threshold")
+	rescale, err := s.cfg.flag("rescale_acts_by_decoder_norm", false)
+	if rescale {
+		s.foldNorms()
+	}
+	return err
 }
 
 // gated reads the two biases and the scale of a gated encoder.
@@ -264,11 +285,11 @@ func (s *saelensFile) topK() (err error) {
 	if s.arch == "abstopk" {
 		a.Kind = AbsTopK
 	}
-	k, err := s.cfg.sub("activation_fn_kwargs").integer("k", 1, 0)
+	k, err := s.cfg.integer("k", 1, 0)
 	if err != nil {
 		return err
 	}
-	if a.K, err = s.cfg.integer("k", 1, k); err != nil {
+	if a.K, err = s.cfg.sub("activation_fn_kwargs").integer("k", 1, k); err != nil { // before version 6 this one counted
 		return err
 	}
 	if a.K == 0 && s.opt.K == 0 {
@@ -311,8 +332,23 @@ func (s *saelensFile) matchingPursuit() error {
 	if rule.StopOnSameSupport, err = s.cfg.flag("stop_on_duplicate_support", true); err != nil {
 		return err
 	}
+	s.rawUnits(&rule)
 	s.form.Act = Activation{Kind: Pursuit, Pursuit: rule}
 	return nil
+}
+
+// rawUnits folds the constant of expected_average_only_in into a pursuit as SAELens does: rows stay unit vectors, so that codes are in the units of
+// the activations.
+func (s *saelensFile) rawUnits(rule *PursuitRule) {
+	f := s.form
+	if f.Norm != ConstantNorm {
+		return
+	}
+	for i := range f.DecBias { // PreSub is the same
+		f.DecBias[i] /= f.Scale
+	}
+	rule.Tolerance /= f.Scale
+	f.Norm, f.Scale, f.OutScale = NoNorm, 0, 1
 }
 
 // place fills the address.

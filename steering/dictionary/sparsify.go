@@ -31,6 +31,13 @@ func (r *reader) sparsify() error {
 	if err := r.sparsifyWeights(transcode); err != nil {
 		return err
 	}
+	skip, err := cfg.flag("skip_connection", false)
+	if err == nil && skip && r.form.Skip == nil {
+		_, err = r.w.get("W_skip")
+	}
+	if err != nil {
+		return err
+	}
 	r.sparsifyPlace(transcode)
 	return r.sparsifyActivation(cfg)
 }
@@ -66,7 +73,7 @@ func (r *reader) sparsifyWeights(transcode bool) (err error) {
 		return err
 	}
 	name, transposed := "W_dec", false
-	if !r.w.has(name) {
+	if r.w.has("decoder.weight") {
 		name, transposed = "decoder.weight", true
 	}
 	if f.Dec, err = r.matrix(name, f.N, f.Out, transposed); err != nil {

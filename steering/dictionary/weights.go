@@ -3,6 +3,7 @@
 package dictionary
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -34,7 +35,7 @@ func openWeights(path string) (*weights, error) {
 	w := &weights{path: path, m: map[string]tensor{}, used: map[string]bool{}}
 	w.values = config{path: path, m: map[string]any{}}
 	var err error
-	switch strings.ToLower(filepath.Ext(path)) {
+	switch strings.ToLower(filepath.Ext(strings.TrimSuffix(path, indexSuffix))) {
 	case ".safetensors":
 		err = w.openSafetensors()
 	case ".npz", ".npy":
@@ -139,6 +140,20 @@ func (w *weights) addTorch(name string, v pickle.Value, seen map[*pickle.Dict]bo
 	}
 }
 
+// join takes the tensors of another file as well, which is closed with this one.
+func (w *weights) join(path string) error {
+	other, err := openWeights(path)
+	if err != nil {
+		return err
+	}
+	for name, t := range other.m {
+		w.m[name] = t
+	}
+	first := w.close
+	w.close = func() error { return errors.Join(first(), other.close()) }
+	return nil
+}
+
 func (w *weights) abandon(err error) error {
 	if e := w.close(); e != nil {
 		return e
@@ -153,6 +168,26 @@ func (w *weights) names() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// listed prints the names of tensors; a file may have anything in them.
+func (w *weights) listed() string {
+	names := w.names()
+	for i, name := range names {
+		names[i] = shown(name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return brief(names)
+}
+
+// shown is a name as it can be printed.
+func shown(name string) string {
+	if q := fmt.Sprintf("%.80q", name); q[1:len(q)-1] != name {
+		return q
+	}
+	return name
 }
 
 func (w *weights) has(name string) bool { _, ok := w.m[name]; return ok }
@@ -174,7 +209,7 @@ func (w *weights) fault(name, want, found string) error {
 func (w *weights) get(name string) (tensor, error) {
 	t, ok := w.m[name]
 	if !ok {
-		return t, &FormatError{Path: w.path, What: "tensors", Want: name, Found: strings.Join(w.names(), ", ")}
+		return t, &FormatError{Path: w.path, What: "tensors", Want: name, Found: w.listed()}
 	}
 	w.used[name] = true
 	return t, nil
@@ -199,7 +234,11 @@ func (w *weights) dims(name string) (rows, cols int, err error) {
 		return 0, 0, err
 	}
 	if len(t.shape) != 2 || t.shape[0] < 1 || t.shape[1] < 1 {
-		return 0, 0, w.fault(name, "a matrix", fmt.Sprintf("shape %v", t.shape))
+		found := fmt.Sprintf("shape %v", t.shape)
+		if len(t.shape) == 3 {
+			found += ", as a crosscoder has it, which reads several layers at once"
+		}
+		return 0, 0, w.fault(name, "a matrix", found)
 	}
 	return t.shape[0], t.shape[1], nil
 }
@@ -272,8 +311,42 @@ func (w *weights) matrix(name string, rows, cols int, transposed bool) (m []floa
 	return m, turned, nil
 }
 
-// scalar returns a tensor of one number.
+// summed returns rows x cols numbers of a tensor [rows, layers, cols], its layers added up.
+func (w *weights) summed(name string, rows, cols int) ([]float32, error) {
+	t, err := w.get(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.shape) != 3 || t.shape[0] != rows || t.shape[2] != cols || t.shape[1] < 1 {
+		return nil, w.fault(name, fmt.Sprintf("shape [%d layers %d]", rows, cols), fmt.Sprint(t.shape))
+	}
+	all, err := t.floats()
+	if err != nil {
+		return nil, fmt.Errorf("dictionary: %s: %w", w.path, err)
+	}
+	layers := t.shape[1]
+	out := make([]float32, rows*cols)
+	for i := range out {
+		sum, from := 0.0, i/cols*layers*cols+i%cols
+		for l := range layers {
+			sum += float64(all[from+l*cols])
+		}
+		out[i] = float32(sum)
+	}
+	return out, nil
+}
+
+// hasNumber tells whether there is a number of that name, be it a tensor or not.
+func (w *weights) hasNumber(name string) bool {
+	_, plain := w.values.m[name].(float64)
+	return plain || w.has(name)
+}
+
+// scalar returns a tensor of one number, or a number that a torch file holds beside its tensors.
 func (w *weights) scalar(name string) (float64, error) {
+	if v, ok := w.values.m[name].(float64); ok && !w.has(name) {
+		return v, nil
+	}
 	t, err := w.get(name)
 	if err != nil {
 		return 0, err

@@ -5,6 +5,7 @@ package answer
 import (
 	"slices"
 
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
 )
@@ -95,4 +96,23 @@ func (t *Told) readings(dst []hooks.Reading) []hooks.Reading {
 		}
 	}
 	return dst
+}
+
+// Held sums up what a guard did while the answer came.
+func (a *Answer) Held() dose.Held {
+	h := dose.Held{Of: len(a.Tokens)}
+	for _, list := range [][]Told{a.Prompt, a.Tokens} {
+		for _, t := range list {
+			beyond := false
+			for _, g := range t.Gauges {
+				if g.Hook == dose.GuardName && h.Add(g.Label, float64(g.Value)) {
+					beyond = true
+				}
+			}
+			if beyond {
+				h.Tokens++
+			}
+		}
+	}
+	return h
 }

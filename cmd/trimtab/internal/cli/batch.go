@@ -34,6 +34,19 @@ func (v *generateVerb) batch(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
+	list, conditions, err := watchConditions(m, list)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			sayUnfired(v.err, conditions)
+		}
+	}()
+	if v.to, err = v.trust.recorder(m); err != nil {
+		return err
+	}
+	defer closing(v.to, &err)
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
 	progress := counting(v.err, "answers")
@@ -78,18 +91,13 @@ func (v *generateVerb) readRecords() ([]record, error) {
 	return out, err
 }
 
-// answer runs one record in a session of its own, so that an answer does not depend on the lines before it.
+// answer runs one record.
 func (v *generateVerb) answer(ctx context.Context, m *runtime.Model, list []hooks.Hook, r *record) (*answer.Answer, error) {
 	ids, err := r.tokens(m)
 	if err != nil {
 		return nil, err
 	}
-	s, err := session(m, list)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	return answer.Ask(ctx, s, ids, &v.settings, func(string) {})
+	return v.ask(ctx, m, list, ids, func(string) {})
 }
 
 // with returns the carried fields and those of the answer as one object.

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
@@ -16,6 +17,7 @@ const answerLimit = 1024
 func (a *app) chat() *cobra.Command {
 	var model modelFlags
 	var steer steerFlag
+	var trust trustFlags
 	cfg := repl.Config{In: a.in, Out: a.out, Err: a.err, Settings: answer.Defaults()}
 	cfg.Settings.MaxTokens = answerLimit
 	c := &cobra.Command{
@@ -29,7 +31,7 @@ func (a *app) chat() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 	}
 	run := func(ctx context.Context, path string) (err error) {
-		if err := cfg.Settings.Check(); err != nil {
+		if err := errors.Join(trust.check(), cfg.Settings.Check()); err != nil {
 			return usageError{err}
 		}
 		m, err := model.open(ctx, path, a.err)
@@ -37,7 +39,11 @@ func (a *app) chat() *cobra.Command {
 			return err
 		}
 		defer closing(m, &err)
-		cfg.Steer = steer
+		if cfg.Receipt, err = trust.recorder(m); err != nil {
+			return err
+		}
+		defer closing(cfg.Receipt, &err)
+		cfg.Steer, cfg.Limits, cfg.Unproved = steer.specs, trust.limits, steer.unproved
 		return repl.Run(ctx, m, cfg)
 	}
 	c.RunE = a.verb(func(ctx context.Context, _ *cobra.Command, args []string) error { return run(ctx, args[0]) })
@@ -45,6 +51,7 @@ func (a *app) chat() *cobra.Command {
 	c.Flags().AddFlagSet(cfg.Settings.Flags())
 	c.Flags().StringVar(&cfg.System, "system", "", "system prompt")
 	steer.add(c)
+	trust.add(c)
 	model.add(c)
 	return c
 }

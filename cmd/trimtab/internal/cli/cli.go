@@ -56,7 +56,7 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(a.chat(), a.generate(), a.trace(), a.encode(), a.convert(), a.reason(), a.fit(), a.eval(), a.compare(), a.itda(), a.tokenize(), a.template(), a.inspect(), a.bench(), a.version())
+	root.AddCommand(a.chat(), a.generate(), a.trace(), a.encode(), a.convert(), a.reason(), a.replay(), a.fit(), a.eval(), a.compare(), a.calibrate(), a.compareSteer(), a.itda(), a.tokenize(), a.template(), a.inspect(), a.bench(), a.benchProbe(), a.version())
 	return root
 }
 

@@ -72,7 +72,10 @@ func (v *quantVerb) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	v.config.Model, v.config.IDs = v.model.config, v.ids
+	if v.config.Model, err = v.model.machine(); err != nil {
+		return err
+	}
+	v.config.IDs = v.ids
 	v.config.Progress = counting(v.err, "reading")
 	rows, err := bench.MeasureFidelity(ctx, path, v.config)
 	if err != nil {

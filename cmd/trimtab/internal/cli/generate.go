@@ -11,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/receipt"
+	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/runtime"
 )
 
 // generateVerb is one call of generate.
@@ -19,9 +22,11 @@ type generateVerb struct {
 	model    modelFlags
 	prompt   promptFlags
 	steer    steerFlag
+	trust    trustFlags
 	settings answer.Settings
 	in       string
 	json     bool
+	to       *receipt.Recorder // nil: no receipt was asked for
 }
 
 func (a *app) generate() *cobra.Command {
@@ -47,6 +52,7 @@ func (a *app) generate() *cobra.Command {
 	c.Flags().IntVar(&v.settings.LogProbs, "logprobs", 0, "with each token, the N likeliest and their log-probabilities (JSON)")
 	c.Flags().BoolVar(&v.json, "json", false, "print one JSON object rather than text")
 	v.steer.add(c)
+	v.trust.add(c)
 	v.model.add(c)
 	return c
 }
@@ -75,25 +81,56 @@ func (v *generateVerb) run(ctx context.Context, c *cobra.Command, path string) (
 	if err != nil {
 		return err
 	}
-	s, err := session(m, list)
+	list, conditions, err := watchConditions(m, list)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() {
+		if err == nil {
+			sayUnfired(v.err, conditions)
+		}
+	}()
+	if v.to, err = v.trust.recorder(m); err != nil {
+		return err
+	}
+	defer closing(v.to, &err)
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
 	if v.json {
-		got, err := answer.Ask(ctx, s, ids, &v.settings, func(string) {})
+		got, err := v.ask(ctx, m, list, ids, func(string) {})
 		if err != nil {
 			return err
 		}
 		return jsonTo(v.out).Encode(got)
 	}
-	got, err := answer.Ask(ctx, s, ids, &v.settings, func(text string) { io.WriteString(v.out, text) })
-	if got.Text != "" && !strings.HasSuffix(got.Text, "\n") {
+	got, err := v.ask(ctx, m, list, ids, func(text string) { io.WriteString(v.out, text) })
+	if got != nil && got.Text != "" && !strings.HasSuffix(got.Text, "\n") {
 		fmt.Fprintln(v.out)
 	}
 	return err
+}
+
+// ask answers a prompt in a session of its own, so that an answer does not depend on others, and adds it to the receipt.
+func (v *generateVerb) ask(ctx context.Context, m *runtime.Model, list []hooks.Hook, ids []int32, show func(string)) (*answer.Answer, error) {
+	s, err := v.trust.rig(m, list)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	set := v.settings
+	if v.to != nil {
+		set.LogProbs = max(set.LogProbs, 1)
+	}
+	got, err := answer.Ask(ctx, s.Session, ids, &set, show)
+	err = errors.Join(err, s.record(v.to, v.trust.limits, &set, got, err))
+	if v.settings.LogProbs == 0 {
+		got.LogProbs = nil
+	}
+	held := got.Held()
+	if words := held.Words(v.trust.limits); words != "" {
+		fmt.Fprintln(v.err, words)
+	}
+	return got, err
 }
 
 func (v *generateVerb) check() error {
@@ -103,5 +140,5 @@ func (v *generateVerb) check() error {
 	if v.settings.LogProbs > 0 && !v.json && v.in == "" {
 		return errors.New("--logprobs: want --json with it")
 	}
-	return v.settings.Check()
+	return errors.Join(v.trust.check(), v.settings.Check())
 }

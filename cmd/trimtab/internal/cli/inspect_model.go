@@ -31,6 +31,7 @@ type modelReport struct {
 	Context   int              `json:"context"`
 	Bytes     int64            `json:"bytes"`
 	Types     map[string]int64 `json:"types"`                      // bytes by stored type
+	Providers []string         `json:"providers"`                  // that can run it
 	Tokenizer string           `json:"tokenizer_absent,omitempty"` // why there is none
 	Template  string           `json:"template_absent,omitempty"`
 	Sites     []sitelist.Row   `json:"sites"`
@@ -50,6 +51,10 @@ func inspectModel(path string) (r *modelReport, err error) {
 		Kind: "model", Path: path, Name: sh.Model, Family: sh.Family, Layers: m.Layers, Width: m.Width, Heads: m.Heads, KVHeads: m.KVHeads,
 		HeadDim: m.HeadDim, MLPWidth: m.MLPWidth, Vocab: m.Vocab, Context: m.Context, Bytes: m.Bytes, Types: map[string]int64{},
 		Sites: sitelist.Rows(&sh),
+	}
+	r.Providers = []string{string(runtime.CPU)}
+	if m.Export == nil { // an export's graph and cache are made for the processor
+		r.Providers = append(r.Providers, string(runtime.CUDA))
 	}
 	for t, n := range m.Types {
 		r.Types[fmt.Sprint(t)] = n
@@ -75,6 +80,7 @@ func (r *modelReport) text() string {
 		{"vocabulary", fmt.Sprint(r.Vocab)},
 		{"context", fmt.Sprintf("%d tokens", r.Context)},
 		{"weights", r.weights()},
+		{"providers", strings.Join(r.Providers, ", ")},
 		{"tokenizer", presence(r.Tokenizer)},
 		{"chat template", presence(r.Template)},
 	} {

@@ -13,10 +13,12 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/proof"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models/hub"
 	"github.com/trimtab/trimtab/runtime"
+	"github.com/trimtab/trimtab/steering"
 )
 
 // modelFlags are the flags of every verb that loads a model.
@@ -25,6 +27,7 @@ type modelFlags struct {
 	quant  string
 	kern   string
 	kv     string
+	on     string
 }
 
 func (m *modelFlags) add(c *cobra.Command) {
@@ -38,14 +41,28 @@ func (m *modelFlags) add(c *cobra.Command) {
 // addMachine adds the flags that say where and how large, not in which form.
 func (m *modelFlags) addMachine(c *cobra.Command) {
 	f := c.Flags()
+	f.StringVar(&m.on, "provider", string(runtime.CPU), "what computes: cpu, cuda or cuda:N for another device than the first (needs a CUDA build of ONNX Runtime, see --ort-lib)")
 	f.IntVar(&m.config.Threads, "threads", 0, "threads of one pass (default: one a processor, at most 8)")
 	f.IntVar(&m.config.Context, "ctx", 0, "most tokens of a conversation (default: what the model was made for)")
 	f.StringVar(&m.config.Library, "ort-lib", "", "ONNX Runtime's shared library (default: $"+runtime.LibraryVariable+", then .trimtab/lib, then the system's folders)")
 }
 
-// settings returns what the flags say.
-func (m *modelFlags) settings() (runtime.Config, error) {
+// machine returns what the flags of addMachine say.
+func (m *modelFlags) machine() (runtime.Config, error) {
 	config := m.config
+	config.Provider = runtime.Provider(m.on)
+	if err := config.Provider.Check(); err != nil {
+		return config, usageError{fmt.Errorf("--provider: %w", err)}
+	}
+	return config, nil
+}
+
+// settings returns what all flags say.
+func (m *modelFlags) settings() (runtime.Config, error) {
+	config, err := m.machine()
+	if err != nil {
+		return config, err
+	}
 	config.Quant = runtime.Quant(m.quant)
 	config.Kernels, config.KV = runtime.Kernels(m.kern), runtime.KV(m.kv)
 	return config, errors.Join(oneOf("quant", []string{m.quant}, quants), oneOf("kernels", []string{m.kern}, kernelSets), oneOf("kv", []string{m.kv}, caches))
@@ -91,17 +108,23 @@ func (m *modelFlags) open(ctx context.Context, name string, errs io.Writer) (*ru
 	return runtime.Open(path, config)
 }
 
-// steerFlag is --steer, repeatable.
-type steerFlag []string
+// steerFlag is --steer, repeatable, and whether it is tried out.
+type steerFlag struct {
+	specs    []string
+	unproved bool
+}
 
 func (s *steerFlag) add(c *cobra.Command) {
-	c.Flags().StringArrayVar((*[]string)(s), "steer", nil, "steering such as vector:FILE*2.5@resid_post.10-20 (repeatable)")
+	c.Flags().StringArrayVar(&s.specs, "steer", nil, "steering such as vector:FILE*2.5@resid_post.10-20 (repeatable)")
+	c.Flags().BoolVar(&s.unproved, "no-proof", false, "attach steering without trying out first that it does what it says")
 }
 
 // load reads every spec, checks what can be checked on the model itself, and prints where it acts.
-func (s steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
+func (s *steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) ([]hooks.Hook, error) {
 	var out []hooks.Hook
-	for _, spec := range s {
+	var loaded []steering.Hook
+	tester := proof.New(m)
+	for _, spec := range s.specs {
 		l, err := steer.Load(spec, m.Shape())
 		if err != nil {
 			return nil, fmt.Errorf("--steer %s: %w", spec, err)
@@ -110,27 +133,19 @@ func (s steerFlag) load(ctx context.Context, m *runtime.Model, errs io.Writer) (
 		if err != nil {
 			return nil, fmt.Errorf("--steer %s: %w", spec, err)
 		}
+		if !s.unproved {
+			found, err := tester.Check(ctx, l.Hook, loaded...)
+			if err != nil {
+				return nil, fmt.Errorf("--steer %s: %w", spec, err)
+			}
+			notes = append(notes, found...)
+		}
 		for _, note := range append(l.Notes(), notes...) {
 			fmt.Fprintln(errs, note)
 		}
-		out = append(out, l)
+		out, loaded = append(out, l), append(loaded, l.Hook)
 	}
 	return out, nil
-}
-
-// session opens a session with hooks attached.
-func session(m *runtime.Model, list []hooks.Hook) (*runtime.Session, error) {
-	s, err := m.NewSession()
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range list {
-		if _, err := s.Attach(h); err != nil {
-			s.Close()
-			return nil, err
-		}
-	}
-	return s, nil
 }
 
 // readInput reads a file, or standard input for "-".

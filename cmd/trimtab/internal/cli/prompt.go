@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,4 +110,34 @@ func parseIDs(list string) ([]int32, error) {
 		out = append(out, int32(n))
 	}
 	return out, nil
+}
+
+// readPrompts reads one prompt a line: a JSON object with messages, prompt or ids, or the text of a message, which goes through the model's template where it
+// has one.
+func (a *app) readPrompts(path string, m texter) (out [][]int32, err error) {
+	data, err := a.readInput(path)
+	if err != nil {
+		return nil, err
+	}
+	_, none := m.Template()
+	err = eachLine(bytes.NewReader(data), func() error { return nil }, func(line []byte) error {
+		text := string(line)
+		p := prompt{Text: &text}
+		switch {
+		case line[0] == '{':
+			p = prompt{}
+			if err := json.Unmarshal(line, &p); err != nil {
+				return err
+			}
+		case none == nil:
+			p = prompt{Messages: []chat.Message{{Role: "user", Content: text}}}
+		}
+		if err := p.check(); err != nil {
+			return err
+		}
+		ids, err := p.tokens(m)
+		out = append(out, ids)
+		return err
+	})
+	return out, err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/trimtab/trimtab/runtime"
@@ -21,9 +22,15 @@ func (a *app) version() *cobra.Command {
 			fmt.Fprintf(a.out, "trimtab %s, %s, %s/%s\n", built(), goruntime.Version(), goruntime.GOOS, goruntime.GOARCH)
 			library, err := runtime.FindLibrary()
 			if err != nil {
-				library = "not found: " + oneLine(err)
+				fmt.Fprintf(a.out, "ONNX Runtime: not found: %s\n", oneLine(err))
+				return nil
 			}
 			fmt.Fprintf(a.out, "ONNX Runtime: %s\n", library)
+			version, providers, err := runtime.Providers(library)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "  %s, built with %s\n", version, strings.Join(providers, ", "))
 			return nil
 		}),
 	}

@@ -25,6 +25,7 @@ func commands() []command {
 		{"steer", "", "SPEC", "attach steering, such as vector:FILE*4@resid_post.10-20", (*Chat).steer, specWords},
 		{"extract", "", "A vs B [to FILE]", "make a vector of two personas, such as happy vs sad, in seconds, and attach it", (*Chat).extract, nil},
 		{"alpha", "", "[NAME] VALUE", "turn a strength; takes effect on the next token", (*Chat).alpha, steeringWords},
+		{"dose", "", "[NAME] [KL] [MEASURE.json]", "say how far a steering moves the model, and find the strength that moves it by a KL of 0.5", (*Chat).dose, steeringWords},
 		{"unsteer", "", "[NAME]", "take one steering off, or all", (*Chat).unsteer, steeringWords},
 		{"steering", "", "", "list what is attached, where and how strong", (*Chat).steering, nil},
 		{"compare", "", "", "answer the last message again without steering", (*Chat).compare, nil},

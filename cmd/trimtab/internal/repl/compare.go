@@ -10,6 +10,8 @@ import (
 
 	"github.com/rivo/uniseg"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/receipt"
+	"github.com/trimtab/trimtab/runtime"
 )
 
 // wide is the least number of columns for two answers beside each other.
@@ -30,18 +32,28 @@ func (c *Chat) compare(ctx context.Context, _ string) error {
 	set.Seed, set.Fixed = last.Seed, true
 	if c.screen.width() < wide {
 		return c.inTurn(func(show func(string)) error {
-			_, err := answer.Ask(ctx, s, last.PromptIDs, &set, show)
+			_, err := c.plain(ctx, s, last.PromptIDs, set, show)
 			return err
 		})
 	}
 	fmt.Fprint(c.screen.out, c.screen.paint(dim, "answering without steering ..."))
-	plain, err := answer.Ask(ctx, s, last.PromptIDs, &set, func(string) {})
+	plain, err := c.plain(ctx, s, last.PromptIDs, set, func(string) {})
 	c.screen.print("\r\x1b[K")
 	if err != nil {
 		return err
 	}
 	c.screen.model(columns(last.under, last.Text, "no steering", plain.Text, c.screen.width()))
 	return nil
+}
+
+// plain answers on a session without steering, and adds that to the receipt.
+func (c *Chat) plain(ctx context.Context, s *runtime.Session, prompt []int32, set answer.Settings, show func(string)) (*answer.Answer, error) {
+	if c.receipt == nil {
+		return answer.Ask(ctx, s, prompt, &set, show)
+	}
+	set.LogProbs = max(set.LogProbs, 1)
+	got, err := answer.Ask(ctx, s, prompt, &set, show)
+	return got, errors.Join(err, c.receipt.Add(&receipt.Asked{Session: s, Settings: set, Broken: err != nil}, got))
 }
 
 // inTurn shows the answers one after the other, the second as it comes.

@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/receipt"
 	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/runtime"
+	"github.com/trimtab/trimtab/steering"
 )
 
 // conversation is what was said: turns of user and assistant, one after the other.
@@ -74,8 +76,15 @@ func (c *Chat) reply(ctx context.Context) (bool, error) {
 	c.rig.forget()
 	out := newFlow(c.screen)
 	beside := &firing{screen: c.screen, flow: out}
-	got, err := answer.Follow(ctx, c.rig.session, prompt, &c.settings, beside.see)
+	set := c.settings
+	if c.receipt != nil {
+		set.LogProbs = max(set.LogProbs, 1)
+	}
+	got, err := answer.Follow(ctx, c.rig.session, prompt, &set, beside.see)
 	out.flush()
+	if recorded := c.record(&set, got, err); recorded != nil {
+		return false, recorded
+	}
 	if got.Text == "" && err != nil {
 		return false, err
 	}
@@ -87,8 +96,35 @@ func (c *Chat) reply(ctx context.Context) (bool, error) {
 	if c.rig.probesFeatures() && len(got.Tokens) > 0 {
 		c.screen.print(c.table(got))
 	}
+	if held := got.Held(); held.Tokens > 0 {
+		c.screen.note(held.Words(c.rig.how.limits))
+	}
 	c.account(got)
 	return true, err
+}
+
+// record appends an answer to the receipt.
+func (c *Chat) record(set *answer.Settings, a *answer.Answer, broken error) error {
+	if c.receipt == nil {
+		return nil
+	}
+	asked := receipt.Asked{Session: c.rig.session, Limits: c.rig.how.limits, Settings: *set, Broken: broken != nil}
+	for _, s := range c.rig.steerings {
+		asked.Steering = append(asked.Steering, receipt.Attached{Hook: s.Hook, At: s.at})
+	}
+	for _, p := range c.rig.probes {
+		if p.features != nil {
+			asked.Steering = append(asked.Steering, receipt.Attached{Hook: p.features, At: c.rig.probing, Probe: true})
+		}
+	}
+	if c.view.watch != nil {
+		watch, err := steering.Load("experts:watch")
+		if err != nil {
+			return err
+		}
+		asked.Steering = append(asked.Steering, receipt.Attached{Hook: watch, At: c.view.watch, Probe: true})
+	}
+	return c.receipt.Add(&asked, a)
 }
 
 // account says what an answer took, on a terminal; in a pipe only that it was cut short.

@@ -18,6 +18,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/receipt"
 	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/models/tokenizer"
 	"github.com/trimtab/trimtab/runtime"
@@ -30,6 +32,9 @@ type Config struct {
 	Settings answer.Settings
 	Steer    []string // specs
 	System   string
+	Limits   dose.Limits
+	Receipt  *receipt.Recorder // nil: no receipt was asked for
+	Unproved bool              // steering is attached without trying it out
 }
 
 // Chat is one running chat; it belongs to one goroutine.
@@ -43,11 +48,12 @@ type Chat struct {
 	talk     conversation
 	rig      *rig
 	view     expertView
+	receipt  *receipt.Recorder
 }
 
 // Run chats until the input ends or the user leaves.
 func Run(ctx context.Context, m *runtime.Model, cfg Config) error {
-	c := &Chat{model: m, settings: cfg.Settings, talk: conversation{system: cfg.System}}
+	c := &Chat{model: m, settings: cfg.Settings, talk: conversation{system: cfg.System}, receipt: cfg.Receipt}
 	c.flags = c.settings.Flags()
 	var err error
 	if c.template, err = m.Template(); err != nil {
@@ -57,12 +63,12 @@ func Run(ctx context.Context, m *runtime.Model, cfg Config) error {
 		return err
 	}
 	c.screen = newScreen(cfg.In, cfg.Out, cfg.Err)
-	if c.rig, err = newRig(m, cfg.Steer, nil); err != nil {
+	if c.rig, err = newRig(m, rigging{cfg.Limits, cfg.Unproved}, cfg.Steer, nil); err != nil {
 		return err
 	}
 	defer func() { c.rig.close() }()
 	for _, s := range c.rig.steerings {
-		c.screen.notes(s.Notes())
+		c.screen.notes(s.notes())
 	}
 	in, err := newReader(c, cfg.In)
 	if err != nil {

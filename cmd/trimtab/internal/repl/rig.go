@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/proof"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/steer"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
@@ -17,10 +20,20 @@ import (
 // rig is a session with the steerings and probes of a chat on it. Probes stand behind all steerings, so that they read what those leave.
 type rig struct {
 	model     *runtime.Model
+	how       rigging
 	session   *runtime.Session
+	tester    *proof.Tester
+	guard     *dose.Guard           // nil without limits
+	around    []*runtime.Attachment // of the guard
 	steerings []*attached
 	probes    []*probe
 	probing   *runtime.Attachment // of all probes together; nil without any
+}
+
+// rigging is how a rig treats what is attached to it.
+type rigging struct {
+	limits   dose.Limits
+	unproved bool // nothing is tried out
 }
 
 // attached is a steering on the session under a name that no other has.
@@ -32,12 +45,16 @@ type attached struct {
 }
 
 // newRig opens a session and puts everything on it, or leaves nothing behind.
-func newRig(m *runtime.Model, steerings, probes []string) (*rig, error) {
+func newRig(m *runtime.Model, how rigging, steerings, probes []string) (*rig, error) {
 	s, err := m.NewSession()
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{model: m, session: s}
+	r := &rig{model: m, how: how, session: s, tester: proof.New(m)}
+	if err := r.begin(); err != nil {
+		r.close()
+		return nil, err
+	}
 	for _, spec := range steerings {
 		if _, err := r.steer(spec); err != nil {
 			r.close()
@@ -53,7 +70,47 @@ func newRig(m *runtime.Model, steerings, probes []string) (*rig, error) {
 	return r, nil
 }
 
-func (r *rig) close() { r.session.Close() }
+// begin sets the guard up, where there are limits.
+func (r *rig) begin() (err error) {
+	if !r.how.limits.On() {
+		return nil
+	}
+	if r.guard, err = dose.NewGuard(r.model, r.how.limits); err != nil {
+		return err
+	}
+	return r.surround()
+}
+
+// surround attaches everything that steers once more, with the guard around it, where there is one.
+func (r *rig) surround() error {
+	if r.guard == nil {
+		return nil
+	}
+	var list []hooks.Hook
+	old := r.around
+	for _, a := range r.steerings {
+		list, old = append(list, a.Hook), append(old, a.at)
+	}
+	for _, at := range old {
+		if err := r.session.Detach(at); err != nil {
+			return err
+		}
+	}
+	all, err := r.guard.Attach(r.session, list...)
+	if err != nil {
+		return err
+	}
+	for i, a := range r.steerings {
+		a.at = all[i+1]
+	}
+	r.around = []*runtime.Attachment{all[0], all[len(all)-1]}
+	return nil
+}
+
+func (r *rig) close() {
+	r.session.Close()
+	r.guard.Close()
+}
 
 // notes are what a user should see of a steering that was attached.
 func (a *attached) notes() []string { return append(a.Notes(), a.checked...) }
@@ -68,32 +125,54 @@ func (r *rig) steer(spec string) (*attached, error) {
 	if a.checked, err = l.Check(context.Background(), r.model); err != nil {
 		return nil, err
 	}
-	err = r.withoutProbes(func() error {
-		a.at, err = r.session.Attach(l)
-		return err
-	})
-	if err != nil {
+	if err := r.prove(a); err != nil {
 		return nil, err
 	}
-	r.steerings = append(r.steerings, a)
-	return a, nil
+	return a, r.withoutProbes(func() error {
+		if a.at, err = r.session.Attach(l); err != nil {
+			return err
+		}
+		r.steerings = append(r.steerings, a)
+		return r.surround()
+	})
+}
+
+// prove tries a steering out, alone and with what is attached beside the ones that it replaces.
+func (r *rig) prove(a *attached, replaces ...*attached) error {
+	if r.how.unproved {
+		return nil
+	}
+	var others []steering.Hook
+	for _, o := range r.steerings {
+		if !slices.Contains(replaces, o) {
+			others = append(others, o.Hook)
+		}
+	}
+	notes, err := r.tester.Check(context.Background(), a.Hook, others...)
+	a.checked = append(a.checked, notes...)
+	return err
 }
 
 // unsteer takes steerings off again.
 func (r *rig) unsteer(list []*attached) error {
-	for _, a := range list {
-		if err := r.session.Detach(a.at); err != nil {
-			return err
+	return r.withoutProbes(func() error {
+		for _, a := range list {
+			if err := r.session.Detach(a.at); err != nil {
+				return err
+			}
+			r.steerings = without(r.steerings, a)
 		}
-		r.steerings = without(r.steerings, a)
-	}
-	return nil
+		return r.surround()
+	})
 }
 
 // replace puts another hook in a steering's place; the new one acts behind all others.
 func (r *rig) replace(a *attached, hook steering.Hook) error {
 	places, err := hook.Sites(r.model.Shape())
 	if err != nil {
+		return err
+	}
+	if err := r.prove(&attached{Loaded: &steer.Loaded{Hook: hook, Places: places}}, a); err != nil {
 		return err
 	}
 	return r.withoutProbes(func() error {
@@ -104,7 +183,10 @@ func (r *rig) replace(a *attached, hook steering.Hook) error {
 		old := a.at
 		a.Loaded, a.at = &steer.Loaded{Hook: hook, Places: places}, at
 		r.steerings = append(without(r.steerings, a), a)
-		return r.session.Detach(old)
+		if err := r.session.Detach(old); err != nil {
+			return err
+		}
+		return r.surround()
 	})
 }
 

@@ -77,7 +77,7 @@ func (c *Chat) load(_ context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
-	r, err := newRig(c.model, s.Steering, s.Probes)
+	r, err := newRig(c.model, c.rig.how, s.Steering, s.Probes)
 	if err != nil {
 		return fmt.Errorf("load %s: %w", path, err)
 	}

@@ -30,7 +30,7 @@ func newChat(t *testing.T) *Chat {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	r, err := newRig(m, nil, nil)
+	r, err := newRig(m, rigging{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

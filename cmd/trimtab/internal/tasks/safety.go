@@ -37,6 +37,9 @@ func ReadRequests(path string) (out []Request, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("tasks: %s: %w", path, err)
 	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("tasks: %s: want a table of prompts, found an empty file", path)
+	}
 	text, label := -1, -1
 	for i, name := range rows[0] {
 		switch name {
