@@ -75,3 +75,27 @@ func ExampleProject() {
 	hook.Strength().Set(0.5) // from now on half of the component is removed
 	// Output: 1 resid_post.3 project <nil>
 }
+
+// A refusal is taken out of the residual only where a prompt is like a condition vector at block 2.
+func ExampleSteering_When() {
+	harm, err := steering.NewVector("harm", map[int][]float32{2: {0, 0, 1}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	s, err := steering.Project(hooks.At(hooks.ResidPost, 3), []float32{0, 1, 0}).When(steering.When{
+		Terms: []steering.Condition{{Vector: harm, Threshold: 0.04}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan, err := s.Bind(tiny())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, tap := range plan.Taps {
+		fmt.Println(tap.Name, tap.Site)
+	}
+	// Output:
+	// project when resid_post.2
+	// project resid_post.3
+}

@@ -403,3 +403,26 @@ func TestFilesOfConditions(t *testing.T) {
 		t.Errorf("Files() = %q, want the condition's", got)
 	}
 }
+
+func TestGatesAllocateNothingAtDecode(t *testing.T) {
+	c := vector(t, map[int][]float32{1: {1, 0, 0}})
+	s := mustWhen(t, RotatePositive(hooks.At(hooks.ResidPost, 2), []float32{1, 0, 0}, []float32{0, 1, 0}, 90).BehindInstruction(), When{Terms: []Condition{{Vector: c, Threshold: 0.5}}})
+	p := play(t, s)
+	row := []float32{5, 0.1, 0}
+	p.pass(hooks.Prefill, 0, []int32{1, 2}, row, row)
+	acts := &p.plan.Taps[len(p.plan.Taps)-1]
+	a := &hooks.Activation{Site: acts.Site, Phase: hooks.Decode, First: 2, Tokens: []int32{1}, Width: 3, Data: slices.Clone(row), Rows: []bool{true}, Run: p}
+	if n := testing.AllocsPerRun(100, func() {
+		a.First++
+		a.Rows[0] = true
+		copy(a.Data, row)
+		if err := acts.Func(a); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%g allocations a token, want none", n)
+	}
+	if a.Data[1] < 4.9 {
+		t.Errorf("row = %v, want it turned to the second direction", a.Data)
+	}
+}
