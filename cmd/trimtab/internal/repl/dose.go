@@ -125,7 +125,7 @@ func (c *Chat) doseNow(ctx context.Context, meter *dose.Meter, a *attached) (*do
 	return &p, text, err
 }
 
-// doseTable prints what was measured, in rising order of strength as it was tried.
+// doseTable prints what was measured, in rising order of strength.
 func (c *Chat) doseTable(meter *dose.Meter, plain *dose.Reading, now *dose.Point, text *dose.Reading, found *dose.Dose) error {
 	w := tabwriter.NewWriter(c.screen.out, 0, 0, 2, ' ', 0)
 	measured := meter.Measured() != ""
