@@ -139,10 +139,11 @@ func (c *Chat) doseTable(meter *dose.Meter, plain *dose.Reading, now *dose.Point
 		if measured {
 			fmt.Fprintf(w, "\t%.3f", p.Value)
 		}
-		if text != nil {
-			fmt.Fprintf(w, "\t%.3g", text.Perplexity)
+		if text == nil {
+			fmt.Fprintln(w, "\t")
+			return
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "\t%.3g\n", text.Perplexity)
 	}
 	line("plain", &dose.Point{Value: meter.Plain()}, plain)
 	for i := range found.Result.Points {
