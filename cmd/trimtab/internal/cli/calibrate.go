@@ -203,9 +203,10 @@ func (o *calibrated) draw(path string) error {
 	kl := chart.Panel{Title: "how far next tokens move", X: "strength", Y: "mean KL (nats)", Level: o.Budget}
 	effect := chart.Panel{Title: "what that buys", X: "mean KL (nats)", Y: "effect on " + o.Measure}
 	for _, d := range o.Doses {
-		a, b := chart.Curve{Name: d.Sites, Mark: -1}, chart.Curve{Name: d.Sites, Mark: -1}
+		a := chart.Curve{Name: d.Sites, X: []float64{0}, Y: []float64{0}, Mark: -1}
+		b := a
 		for i, p := range d.Result.Points {
-			if !(p.KL < 4*o.Budget) {
+			if !(p.KL < 5*o.Budget) {
 				continue
 			}
 			if i == d.Result.Knee && d.Works != nil && *d.Works {

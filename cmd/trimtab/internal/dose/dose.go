@@ -44,7 +44,7 @@ func (m *Meter) Find(ctx context.Context, h steering.Hook, budget float64, token
 	}
 	defer s.Close()
 	kind := actual(m.model.Shape(), h, spec.Kind)
-	search := Search{Budget: budget, Start: 1, Most: most(kind), Sign: 1}
+	search := Search{Budget: budget, Start: 1, Most: most(kind), Sign: 1, Curve: true}
 	if now := float64(h.Strength().Value()); now != 0 {
 		search.Start, search.Sign = math.Abs(now), math.Copysign(1, now)
 	}

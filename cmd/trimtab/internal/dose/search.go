@@ -3,6 +3,7 @@
 package dose
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -14,6 +15,7 @@ type Search struct {
 	Start  float64 // first strength to try, above 0
 	Most   float64 // largest strength that makes sense; 0 is no limit
 	Sign   float64 // 1 or -1
+	Curve  bool    // measure around the strength too, for the knee
 }
 
 // Result is what Calibrate found.
@@ -58,7 +60,30 @@ func Calibrate(s Search, at func(strength float64) (Point, error)) (*Result, err
 			return nil, err
 		}
 	}
-	return c.result(), nil
+	r := c.result()
+	if s.Curve && r.Met {
+		if err := c.around(math.Abs(r.At.Strength)); err != nil {
+			return nil, err
+		}
+		r.Points = c.points
+	}
+	r.order(s.Sign)
+	return r, nil
+}
+
+// around measures at some shares and multiples of a strength, none of which is the answer.
+func (c *calibration) around(strength float64) error {
+	for _, f := range []float64{0.25, 0.5, 1.5, 2, 3} {
+		x := f * strength
+		near := func(p Point) bool { return math.Abs(p.Strength/x-1) < 0.1 }
+		if (c.Most > 0 && x > c.Most) || slices.ContainsFunc(c.points, near) {
+			continue
+		}
+		if err := c.try(x); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // calibration works with strengths without their sign.
@@ -128,37 +153,36 @@ func (c *calibration) between() float64 {
 
 func (c *calibration) result() *Result {
 	r := &Result{Points: c.points}
-	slices.SortFunc(r.Points, func(a, b Point) int {
-		switch {
-		case a.Strength < b.Strength:
-			return -1
-		case a.Strength > b.Strength:
-			return 1
-		}
-		return 0
-	})
+	ends := slices.SortedFunc(slices.Values(c.points), rising)
 	switch {
 	case c.below != nil && c.near(c.below):
 		r.Met, r.At = true, *c.below
 	case c.above != nil && c.near(c.above):
 		r.Met, r.At = true, *c.above
 	case c.below == nil:
-		r.At = r.Points[0]
+		r.At = ends[0]
 		r.Why = fmt.Sprintf("even at strength %.3g the KL is %.3g", c.Sign*r.At.Strength, r.At.KL)
 	case c.above == nil:
-		r.At = r.Points[len(r.Points)-1]
-		r.Why = fmt.Sprintf("up to strength %.3g the KL is at most %.3g", c.Sign*r.At.Strength, highest(r.Points))
+		r.At = ends[len(ends)-1]
+		r.Why = fmt.Sprintf("up to strength %.3g the KL is at most %.3g", c.Sign*r.At.Strength, highest(ends))
 	default:
 		r.At = *c.below
 		r.Why = fmt.Sprintf("the KL jumps from %.3g to %.3g at strength %.4g", c.below.KL, c.above.KL, c.Sign*c.above.Strength)
 	}
-	r.Knee = knee(r.Points)
-	r.At.Strength *= c.Sign
-	for i := range r.Points {
-		r.Points[i].Strength *= c.Sign
-	}
 	return r
 }
+
+// order sorts what was measured, finds the knee, and gives strengths their sign.
+func (r *Result) order(sign float64) {
+	slices.SortFunc(r.Points, rising)
+	r.Knee = knee(r.Points)
+	r.At.Strength *= sign
+	for i := range r.Points {
+		r.Points[i].Strength *= sign
+	}
+}
+
+func rising(a, b Point) int { return cmp.Compare(a.Strength, b.Strength) }
 
 func highest(points []Point) float64 {
 	most := 0.0

@@ -125,7 +125,7 @@ func (c *Chat) doseNow(ctx context.Context, meter *dose.Meter, a *attached) (*do
 	return &p, text, err
 }
 
-// doseTable prints what was measured, in rising order of strength as it was tried.
+// doseTable prints what was measured, in rising order of strength.
 func (c *Chat) doseTable(meter *dose.Meter, plain *dose.Reading, now *dose.Point, text *dose.Reading, found *dose.Dose) error {
 	w := tabwriter.NewWriter(c.screen.out, 0, 0, 2, ' ', 0)
 	measured := meter.Measured() != ""
@@ -139,10 +139,11 @@ func (c *Chat) doseTable(meter *dose.Meter, plain *dose.Reading, now *dose.Point
 		if measured {
 			fmt.Fprintf(w, "\t%.3f", p.Value)
 		}
-		if text != nil {
-			fmt.Fprintf(w, "\t%.3g", text.Perplexity)
+		if text == nil {
+			fmt.Fprintln(w, "\t")
+			return
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "\t%.3g\n", text.Perplexity)
 	}
 	line("plain", &dose.Point{Value: meter.Plain()}, plain)
 	for i := range found.Result.Points {
