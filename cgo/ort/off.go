@@ -61,7 +61,7 @@ func (k *Packs) Close() {}
 
 // Tapper is what a run's Tap nodes would call.
 type Tapper interface {
-	Tap(tap int, data []float32, rows, width int) bool
+	Tap(tap int, data []float32, rows, width int, products []float32) bool
 }
 
 // Load returns ErrNoCgo.
