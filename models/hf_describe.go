@@ -3,6 +3,7 @@
 package models
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -24,6 +25,7 @@ func describeHF(s settings) (decoder.Description, hfFamily, error) {
 		return decoder.Description{}, family, &FamilyError{Family: kind, Known: slices.Sorted(maps.Keys(hfFamilies()))}
 	}
 	s.refuseUnknown(family)
+	s.fill(family.absent)
 	d := decoder.Description{
 		Family:    kind,
 		Name:      s.textOr("", "_name_or_path"),
@@ -52,6 +54,22 @@ func describeHF(s settings) (decoder.Description, hfFamily, error) {
 	s.ropes(&d, family)
 	d.Experts = s.experts(family.experts, d.MLPWidth)
 	return d, family, first(*s.err, d.Check())
+}
+
+// fill adds the fields that are not there.
+func (s settings) fill(absent string) {
+	var values map[string]json.RawMessage
+	if absent == "" {
+		return
+	}
+	if err := json.Unmarshal([]byte(absent), &values); err != nil {
+		s.fail("fields that may be absent", "an object", err.Error())
+	}
+	for name, v := range values {
+		if _, there := s.values[name]; !there {
+			s.values[name] = v
+		}
+	}
 }
 
 func first(errs ...error) error {
@@ -141,7 +159,9 @@ func (s settings) scales(d *decoder.Description, f hfFamily) {
 	if f.embedSqrt {
 		d.EmbedScale = float32(math.Sqrt(float64(d.Width)))
 	}
-	d.AttnCap = float32(s.numberOr(0, "attn_logit_softcapping"))
+	if f.attnCap {
+		d.AttnCap = float32(s.numberOr(0, "attn_logit_softcapping"))
+	}
 	d.LogitCap = float32(s.numberOr(0, "final_logit_softcapping"))
 	if f.queryScale {
 		d.AttnScale = float32(1 / math.Sqrt(s.numberOr(256, "query_pre_attn_scalar")))

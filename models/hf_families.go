@@ -26,6 +26,7 @@ type hfFamily struct {
 	byHead     bool // rows of queries, keys and values stand together head by head
 
 	learned     bool    // positions are learned, nothing turns
+	absent      string  // what fields that are not there mean, as JSON; null in the config is null
 	rotary      float64 // part of a head that turns, where partial_rotary_factor does not say; 0 is all of it, whatever that says
 	theta       float64 // where the config does not say; 0 is 10000
 	ropeAlias   map[string]string
@@ -101,17 +102,23 @@ func denseFamilies() map[string]hfFamily {
 	gemma2 := like(gemma, func(f *hfFamily) {
 		f.attnCap, f.logitCap, f.queryScale, f.parts = true, true, true, postNorms()
 		f.windows = windowRule{on: true, typed: true, fullEvery: 2}
+		f.absent = `{"attn_logit_softcapping": 50, "final_logit_softcapping": 30, "sliding_window": 4096, "num_key_value_heads": 4, "head_dim": 256}`
 	})
 	qwen := like(llama, func(f *hfFamily) { f.windows = windowRule{on: true, asked: true, typed: true, from: true} })
 	return map[string]hfFamily{
-		"llama":   llama,
-		"mistral": like(llama, func(f *hfFamily) { f.windows = everywhere }),
-		"qwen2":   qwen,
-		"qwen3":   qwen,
-		"gemma":   gemma,
-		"gemma2":  gemma2,
+		"llama": llama,
+		"mistral": like(llama, func(f *hfFamily) {
+			f.windows, f.absent = everywhere, `{"sliding_window": 4096, "num_key_value_heads": 8}`
+		}),
+		"qwen2":  qwen,
+		"qwen3":  qwen,
+		"gemma":  gemma,
+		"gemma2": gemma2,
 		"gemma3_text": like(gemma2, func(f *hfFamily) {
 			f.attnCap = false // transformers has the field and does not use it
+			// Published configs for pictures and text leave out whatever is as here.
+			f.absent = `{"sliding_window": 4096, "vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6,
+				"max_position_embeddings": 131072, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26}`
 			f.theta, f.localTheta, f.windows.fullEvery = 1e6, 10000, 6
 		}),
 		"phi3": like(llama, func(f *hfFamily) {
@@ -145,10 +152,11 @@ func expertFamilies() map[string]hfFamily {
 			f.latent, f.experts = true, expertRule{on: true, normalise: "never", groupTop: 1, shared: true}
 		}),
 		"deepseek_v3": with(func(f *hfFamily) {
+			f.absent = `{"routed_scaling_factor": 2.5, "n_group": 8, "topk_group": 4, "num_experts_per_tok": 8, "n_shared_experts": 1}`
 			f.latent, f.experts = true, expertRule{on: true, score: decoder.Sigmoid, normalise: "true", groupTop: 2, shared: true}
 		}),
 		"gpt_oss": with(func(f *hfFamily) {
-			f.theta, f.columns = 150000, true
+			f.theta, f.columns, f.absent = 150000, true, `{"sliding_window": 128, "num_key_value_heads": 8, "head_dim": 64, "num_experts_per_tok": 4}`
 			f.ropeDefault = `{"rope_type": "yarn", "factor": 32, "beta_fast": 32, "beta_slow": 1, "truncate": false, "original_max_position_embeddings": 4096}`
 			f.windows = windowRule{on: true, typed: true, fullEvery: 2}
 			f.experts = expertRule{on: true, normalise: "always", swiglu: true}

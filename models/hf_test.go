@@ -79,7 +79,7 @@ func TestDialectsAgree(t *testing.T) {
 				"full_attention":    m{"rope_theta": 1e6, "rope_type": "linear", "factor": 4.0},
 				"sliding_attention": m{"rope_theta": 1e4, "rope_type": "default"},
 			}},
-			"gemma3_text", 16, 4,
+			"gemma3_text", 256, 4,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,6 +153,36 @@ func TestConfigRefuses(t *testing.T) {
 	}
 }
 
+// TestAbsentFields: what a config leaves out means what transformers' class of the family has, null means none. The last is the text part of a published
+// config for pictures and text, google/gemma-3-4b-it.
+func TestAbsentFields(t *testing.T) {
+	caps := func(fields map[string]any) [2]float32 {
+		d, _, err := describeHF(parse(t, changed(t, smallLlama, fields)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return [2]float32{d.AttnCap, d.LogitCap}
+	}
+	for _, c := range []struct {
+		fields map[string]any
+		want   [2]float32
+	}{
+		{map[string]any{"model_type": "gemma2"}, [2]float32{50, 30}},
+		{map[string]any{"model_type": "gemma2", "attn_logit_softcapping": nil, "final_logit_softcapping": nil}, [2]float32{}},
+		{map[string]any{"model_type": "gemma2", "attn_logit_softcapping": 7, "final_logit_softcapping": 8}, [2]float32{7, 8}},
+		{map[string]any{"model_type": "gemma3_text"}, [2]float32{}},
+	} {
+		if got := caps(c.fields); got != c.want {
+			t.Errorf("%v: caps %v, want %v", c.fields, got, c.want)
+		}
+	}
+	d, _, err := describeHF(parse(t, `{"model_type": "gemma3", "text_config": {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
+		"num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}}`))
+	if err != nil || d.Heads != 8 || d.KVHeads != 4 || d.HeadDim != 256 || d.Vocab != 262208 || d.Context != 131072 || d.Rope.Base != 1e6 || d.WindowRope.Base != 1e4 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
 func TestUnknownFamily(t *testing.T) {
 	_, _, err := describeHF(parse(t, `{"model_type": "mamba"}`))
 	var family *FamilyError
@@ -192,6 +222,9 @@ func TestWindows(t *testing.T) {
 			[]int{9, 0, 9, 0},
 		},
 		{"gemma2", m{"model_type": "gemma2", "sliding_window": 9}, []int{9, 0, 9, 0}},
+		{"gemma2 absent", m{"model_type": "gemma2"}, []int{4096, 0, 4096, 0}},
+		{"gemma2 null", m{"model_type": "gemma2", "sliding_window": nil}, nil},
+		{"mistral absent", m{"model_type": "mistral"}, []int{4096, 4096, 4096, 4096}},
 		{"gemma3 pattern", m{"model_type": "gemma3_text", "sliding_window": 9, "sliding_window_pattern": 3}, []int{9, 9, 0, 9}},
 		{"gemma3 types", m{
 			"model_type": "gemma3_text", "sliding_window": 9, "_sliding_window_pattern": 2,
