@@ -150,6 +150,9 @@ func fuzzLayouts(t testing.TB) []struct {
 		{"metadata.yaml", map[string]any{"itda.safetensors": []entry{mat("atoms", s.dec, tinyN, tinyIn)}}},
 		{"itda.json", map[string]any{"itda.safetensors": []entry{mat("atoms", s.dec, tinyN, tinyIn)}}},
 		{"config.json", map[string]any{"sae.pt": torchFile(t, s.plain(mat("jumprelu.log_threshold", s.threshold, tinyN)))}},
+		{"config.json", map[string]any{"x.pt": torchFile(t, []entry{
+			mat("encoder.weight", s.enc, tinyN, tinyIn), mat("dictionary.C", s.enc[:30], 3, tinyIn), mat("dictionary.W", s.enc[:3*tinyN], tinyN, 3), mat("dictionary.Relax", s.dec, tinyN, tinyIn),
+		})}},
 	}
 }
 
@@ -168,6 +171,7 @@ func FuzzConfiguration(f *testing.F) {
 		"layer: 3\nk: 5\nlm_name: \"x\" # y\nseed: 0\n",
 		`{"format":"trimtab-itda-1","k":3,"method":"gradient","site":"resid_post.3","atoms":[]}`,
 		`{"sae_type":"jumprelu","top_k":4,"input_unit_norm":true,"act_size":10,"hook_point":"blocks.8.hook_resid_pre"}`,
+		`{"class":"RATopKSAE","top_k":4,"delta":0.5}`,
 	} {
 		f.Add(i, []byte(seed))
 	}

@@ -355,6 +355,9 @@ func (s *saelensFile) rawUnits(rule *PursuitRule) {
 func (s *saelensFile) place() error {
 	a := &s.address
 	a.setHook(firstString(s.meta, s.cfg, "hook_name", "hook_point"))
+	if module, ok := siteOf(firstString(s.meta, s.cfg, "hf_hook_name")); ok && a.Site.Point == "" {
+		a.Site, a.Out = module, module
+	}
 	if out := firstString(s.meta, s.cfg, "hook_name_out"); s.transcoder {
 		a.Out = NoAddress().Out
 		a.setOut(out)
