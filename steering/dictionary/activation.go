@@ -6,7 +6,7 @@ func (s *saelensFile) activation() (err error) {
 	f, a := s.form, &s.form.Act
 	switch s.arch {
 	case "jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder", "batchtopk", "matryoshka", "matryoshka_batchtopk":
-		if err := s.checkpoint(); err != nil {
+		if err := s.fromTraining(); err != nil {
 			return err
 		}
 		a.Kind = JumpReLU
@@ -33,8 +33,8 @@ func (s *saelensFile) activation() (err error) {
 	return nil
 }
 
-// checkpoint makes of a batch top-k in training what SAELens saves for inference.
-func (s *saelensFile) checkpoint() error {
+// fromTraining makes of a batch top-k in training what SAELens saves for inference.
+func (s *saelensFile) fromTraining() error {
 	if !s.w.has("topk_threshold") {
 		return nil
 	}

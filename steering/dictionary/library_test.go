@@ -105,7 +105,7 @@ func libraryCases(t *testing.T) []libraryCase {
 			edited:  []float32{-0.5, 0.5, 2.5, -1.25, 1.375, 0.5625, -1.75, -1, -0.5},
 		},
 		{
-			name: "SAELens in two files", files: m{
+			name: "SAELens in two files", path: "sae_weights.safetensors.index.json", files: m{
 				"cfg.json":                           m{"d_in": 3, "d_sae": 4, "metadata": six},
 				"sae_weights.safetensors.index.json": m{"weight_map": m{"W_enc": "a.safetensors", "W_dec": "a.safetensors", "b_enc": "b.safetensors", "b_dec": "b.safetensors"}},
 				"a.safetensors":                      plain[:2], "b.safetensors": plain[2:],
