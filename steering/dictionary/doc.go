@@ -19,8 +19,12 @@
 //
 // SAELens 2 to 6 (cfg.json + sae_weights.safetensors), EleutherAI sparsify (cfg.json + sae.safetensors), dictionary_learning
 // (ae.pt + config.json), Gemma Scope (params.npz; Gemma Scope 2 params.safetensors), Llama Scope and later OpenMOSS
-// (hyperparams.json or config.json), BatchTopK-style training folders and top-AFA (sae.pt + config.json), Goodfire,
-// OpenAI, Kissane's attention SAEs and plain nn.Linear pairs (one .pt or .pth file, or the same names in safetensors),
-// overcomplete's MpSAE and OMPSAE (state_dict), ITDA (atoms.pt + atom_indices.pt + metadata.yaml), and this project's own
-// twin of it (itda.safetensors + itda.json, see [WriteITDA]). Torch files are read by models/pickle, which runs nothing.
+// (hyperparams.json or config.json), Qwen Scope (layerN.sae.pt), transcoder sets (layer_N.safetensors; W_enc_N.safetensors with
+// W_dec_N.safetensors), BatchTopK-style training folders and top-AFA (sae.pt + config.json), Goodfire, OpenAI, Kissane's
+// attention SAEs and plain nn.Linear pairs (one .pt or .pth file, or the same names in safetensors), overcomplete's MpSAE,
+// OMPSAE, TopKSAE, JumpSAE, BatchTopKSAE and archetypal dictionaries (state_dict, perhaps with a config.json that has class,
+// top_k, k, delta or running_threshold), ITDA (atoms.pt + atom_indices.pt + metadata.yaml), and this project's own
+// twin of it (itda.safetensors + itda.json, see [WriteITDA]). A safetensors file may be split, with an index beside the parts.
+// Torch files are read by models/pickle, which runs nothing. Crosscoders and temporal SAEs, which read several layers or the
+// whole context, are refused.
 package dictionary

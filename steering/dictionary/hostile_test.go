@@ -62,6 +62,40 @@ func TestFaultyFolders(t *testing.T) {
 		{"a model", map[string]any{"x.pt": torchFile(t, []entry{mat("lm_head.weight", s.enc, tinyN, tinyIn)})}, "want the names of a known dictionary, found lm_head.weight"},
 		{"overcomplete without k", map[string]any{"x.pt": torchFile(t, []entry{mat("dictionary._weights", s.dec, tinyN, tinyIn)})}, "give k"},
 		{"Goodfire top-k without k", map[string]any{"topk_sae.pt": torchFile(t, s.linear("encoder_linear.weight", "encoder_linear.bias", "decoder_linear.weight", mat("decoder_linear.bias", s.bDec, tinyIn)))}, "give k"},
+		{"a k that the weights have otherwise", map[string]any{
+			"config.json": map[string]any{"trainer": map[string]any{"dict_class": "AutoEncoderTopK", "k": 7}},
+			"ae.pt":       torchFile(t, s.linear("encoder.weight", "encoder.bias", "decoder.weight", mat("b_dec", s.bDec, tinyIn), entry{name: "k", plain: 5}, entry{name: "threshold", data: []float32{-1}})),
+		}, "trainer.k: want 5, as the weights have it, found 7: give k"},
+		{"dictionary_learning's size", map[string]any{
+			"config.json": map[string]any{"trainer": map[string]any{"dict_class": "AutoEncoderNew", "dict_size": 27}},
+			"ae.pt":       torchFile(t, s.linear("encoder.weight", "encoder.bias", "decoder.weight", mat("decoder.bias", s.bDec, tinyIn))),
+		}, "trainer.dict_size: want 26, as the weights have it, found 27"},
+		{"an identity", map[string]any{"config.json": map[string]any{"trainer": map[string]any{"dict_class": "IdentityDict"}}, "ae.pt": torchFile(t, nil)}, "dict_class: want a dictionary of one activation, found IdentityDict"},
+		{"a crosscoder of dictionary_learning", map[string]any{
+			"config.json": map[string]any{"trainer": map[string]any{"dict_class": "BatchTopKCrossCoder"}}, "ae.pt": torchFile(t, nil),
+		}, "dict_class: want a dictionary of one activation, found BatchTopKCrossCoder"},
+		{"a crosscoder without configuration", map[string]any{"ae.pt": torchFile(t, []entry{mat("encoder.weight", s.enc, 2, tinyIn, tinyN/2)})}, "shape [2 10 13], as a crosscoder has it"},
+		{"a trainer that is a list", map[string]any{"config.json": map[string]any{"trainer": []int{1}}, "ae.pt": torchFile(t, s.plain())}, "trainer: want an object"},
+		{"k above the features", saelens(map[string]any{"architecture": "topk", "k": 27}, s.plain()), "k: want at most 26, the number of features, found 27"},
+		{"architecture as a number", saelens(set("architecture", 5), s.plain()), "architecture: want a string, found 5"},
+		{"another reshaping", saelens(set("reshape_activations", "odd"), s.plain()), "reshape_activations: want none or hook_z, found odd"},
+		{"null", map[string]any{"cfg.json": []byte("null"), "sae_weights.safetensors": s.plain()}, "want a JSON object, found null"},
+		{"sparsify without its skip", map[string]any{"cfg.json": map[string]any{"d_in": tinyIn, "num_latents": tinyN, "k": 3, "skip_connection": true}, "sae.safetensors": sparse}, "tensors: want W_skip"},
+		{"Gemma Scope without thresholds", map[string]any{"params.npz": npzFile(t, zip.Store, s.plain())}, "tensors: want threshold"},
+		{"Llama Scope's size", map[string]any{
+			"hyperparams.json": map[string]any{"d_model": tinyIn, "d_sae": 27, "act_fn": "relu"}, "checkpoints/final.safetensors": s.linear("encoder.weight", "encoder.bias", "decoder.weight", mat("decoder.bias", s.bDec, tinyIn)),
+		}, "d_sae: want 26, as the weights have it, found 27"},
+		{"ITDA's width", map[string]any{"itda.safetensors": []entry{mat("atoms", s.dec, tinyN, tinyIn)}, "metadata.yaml": []byte("activation_dim: 11\n")}, "activation_dim: want 10, as the weights have it, found 11"},
+		{"a temporal SAE", map[string]any{"latest_ckpt.safetensors": []entry{mat("D", s.dec, tinyN, tinyIn), mat("b", s.bDec, tinyIn)}}, "a temporal SAE, which needs the whole context"},
+		{"Qwen Scope without k", map[string]any{"layer3.sae.pt": torchFile(t, []entry{mat("W_enc", s.enc, tinyN, tinyIn), mat("W_dec", turn(s.dec), tinyIn, tinyN), mat("b_enc", s.bEnc, tinyN), mat("b_dec", s.bDec, tinyIn)})}, "give k"},
+		{"half of a cross-layer transcoder", map[string]any{"W_enc_3.safetensors": []entry{mat("W_enc_3", s.enc, tinyN, tinyIn)}}, "want W_dec_3.safetensors beside W_enc_3.safetensors"},
+		{"overcomplete's quantised codes", map[string]any{"x.pt": torchFile(t, []entry{mat("Q", s.bDec, tinyIn), mat("dictionary._weights", s.dec, tinyN, tinyIn)})}, "found QSAE"},
+		{"overcomplete's class", map[string]any{"x.pt": torchFile(t, []entry{mat("encoder.weight", s.enc, tinyN, tinyIn), mat("dictionary._weights", s.dec, tinyN, tinyIn)})}, "give k where it is TopKSAE"},
+		{"overcomplete's layer norm", map[string]any{"x.pt": torchFile(t, []entry{
+			mat("encoder.final_block.0.weight", s.enc, tinyN, tinyIn), mat("encoder.final_block.1.weight", s.bEnc, tinyN), mat("dictionary._weights", s.dec, tinyN, tinyIn),
+		})}, "want an encoder of one linear layer"},
+		{"overcomplete's threshold", map[string]any{"config.json": set("class", "BatchTopKSAE"), "x.pt": torchFile(t, []entry{mat("encoder.weight", s.enc, tinyN, tinyIn), mat("dictionary._weights", s.dec, tinyN, tinyIn)})}, "running_threshold: want the threshold"},
+		{"a name with a control character", map[string]any{"x.pt": torchFile(t, []entry{mat("a\x1b[2Jb", s.enc, tinyN, tinyIn)})}, `found "a\x1b[2Jb"`},
 		{"vector as matrix", map[string]any{"x.pt": torchFile(t, []entry{mat("encoder_linear.weight", s.bEnc, tinyN)})}, "tensor encoder.weight: want a matrix, found shape [26]"},
 		{"k of a half", map[string]any{"ae.pt": torchFile(t, s.linear("encoder.weight", "encoder.bias", "decoder.weight", mat("b_dec", s.bDec, tinyIn), entry{name: "k", data: []float32{2.5}}))}, "tensor k: want a whole number above 0, found 2.5"},
 		{"ITDA sources", map[string]any{"itda.safetensors": []entry{mat("atoms", s.dec, tinyN, tinyIn), mat("atom_indices", s.bEnc, tinyN)}, "metadata.yaml": []byte("k: 3\n")}, "tensor atom_indices: want a matrix"},
@@ -116,6 +150,9 @@ func fuzzLayouts(t testing.TB) []struct {
 		{"metadata.yaml", map[string]any{"itda.safetensors": []entry{mat("atoms", s.dec, tinyN, tinyIn)}}},
 		{"itda.json", map[string]any{"itda.safetensors": []entry{mat("atoms", s.dec, tinyN, tinyIn)}}},
 		{"config.json", map[string]any{"sae.pt": torchFile(t, s.plain(mat("jumprelu.log_threshold", s.threshold, tinyN)))}},
+		{"config.json", map[string]any{"x.pt": torchFile(t, []entry{
+			mat("encoder.weight", s.enc, tinyN, tinyIn), mat("dictionary.C", s.enc[:30], 3, tinyIn), mat("dictionary.W", s.enc[:3*tinyN], tinyN, 3), mat("dictionary.Relax", s.dec, tinyN, tinyIn),
+		})}},
 	}
 }
 
@@ -134,6 +171,7 @@ func FuzzConfiguration(f *testing.F) {
 		"layer: 3\nk: 5\nlm_name: \"x\" # y\nseed: 0\n",
 		`{"format":"trimtab-itda-1","k":3,"method":"gradient","site":"resid_post.3","atoms":[]}`,
 		`{"sae_type":"jumprelu","top_k":4,"input_unit_norm":true,"act_size":10,"hook_point":"blocks.8.hook_resid_pre"}`,
+		`{"class":"RATopKSAE","top_k":4,"delta":0.5}`,
 	} {
 		f.Add(i, []byte(seed))
 	}

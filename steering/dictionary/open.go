@@ -156,6 +156,7 @@ func brief(names []string) string {
 
 // single reads a dictionary by one file of weights.
 func (r *reader) single(name string) error {
+	name = strings.TrimSuffix(name, indexSuffix)
 	switch strings.ToLower(name) {
 	case "sae_weights.safetensors":
 		return r.saelens()

@@ -278,6 +278,14 @@ func sameCases(t *testing.T) []sameCase {
 			name: "OpenAI ReLU", files: map[string]any{"a.pt": torchFile(t, openAI(entry{name: "activation", plain: "ReLU"}, dec))}, want: s.form(relu, true),
 		},
 		{
+			name: "OpenAI Identity", files: map[string]any{"a.pt": torchFile(t, openAI(entry{name: "activation", plain: "Identity"}, dec))}, want: s.form(Activation{Kind: RawTopK, K: tinyN}, true),
+		},
+		{
+			name: "dictionary_learning topk, k as a number, without configuration", files: map[string]any{
+				"ae.pt": torchFile(t, s.linear("encoder.weight", "encoder.bias", "decoder.weight", mat("b_dec", s.bDec, tinyIn), entry{name: "k", plain: 5}, unset)),
+			}, want: s.form(topk, true),
+		},
+		{
 			name: "OpenAI tied", files: map[string]any{"a.pt": torchFile(t, openAI(entry{name: "activation", plain: "ReLU"}))}, want: tied,
 		},
 		{
