@@ -225,7 +225,7 @@ func (b *batch) largest() (most int) {
 
 // TestSharedPassesOfSmolLM2 mixes sessions with hooks of every kind of the grammar, and two without, over a cache of each kind.
 func TestSharedPassesOfSmolLM2(t *testing.T) {
-	for _, c := range []Config{{}, {KV: KVInt8}, {KV: KVFull, Threads: 1}} {
+	for _, c := range []Config{{Threads: 1}, {KV: KVInt8}} {
 		alone := open(t, fixture.SmolLM2(t), c)
 		c.Batch = 8
 		m := open(t, fixture.SmolLM2(t), c)
