@@ -48,7 +48,8 @@ class Context:
         if together:
             batch = self.one_of_each(ids, at)
         else:
-            batch = L.llama_batch_get_one((L.llama_token * len(ids))(*ids), len(ids))
+            tokens = (L.llama_token * len(ids))(*ids)  # the batch keeps only its address
+            batch = L.llama_batch_get_one(tokens, len(ids))
         start = clocks()
         code = L.llama_decode(self.ctx, batch)
         logits = L.llama_get_logits_ith(self.ctx, -1)
