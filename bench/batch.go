@@ -12,16 +12,22 @@ import (
 	"github.com/trimtab/trimtab/steering"
 )
 
-// batched is the configuration of a model whose sessions run at the same time.
-func batched(c runtime.Config, sessions int) runtime.Config {
-	_ = sessions // how many passes may be shared by, once the runtime shares passes
-	return c
+// openShared opens the model so that its sessions share passes, where it can.
+func (s *suite) openShared(sessions int) (*runtime.Model, error) {
+	c := s.c.Model
+	c.Batch = sessions
+	m, err := s.open(c)
+	if errors.Is(err, runtime.ErrNoBatch) {
+		s.note("sessions run beside each other and share no passes: %v", err)
+		return s.open(s.c.Model)
+	}
+	return m, err
 }
 
 // batch compares sessions that decode at the same time, untouched and steered, with one alone; times are those of one token of all sessions together.
 func (s *suite) batch() (err error) {
 	most := slices.Max(s.c.Sessions)
-	m, err := s.open(batched(s.c.Model, most))
+	m, err := s.openShared(most)
 	if err != nil {
 		return err
 	}

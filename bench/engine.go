@@ -47,11 +47,17 @@ func (e *engine) close() {
 	e.session.Close()
 }
 
+// warmUp is how many tokens each step takes before the clock counts: what another contestant has pushed out of the processor's caches comes back with them.
+const warmUp = 1
+
 // decode makes each step some tokens behind a context of the given length, which grows by at most limit tokens.
 func (e *engine) decode(name string, prompt []int32, step, limit int) Contestant {
 	e.prompt, e.limit = prompt, limit
 	return Contestant{Name: name, Step: func(ctx context.Context) (Sample, error) {
-		if err := e.ready(ctx, step); err != nil {
+		if err := e.ready(ctx, warmUp+step); err != nil {
+			return Sample{}, err
+		}
+		if err := e.take(warmUp); err != nil {
 			return Sample{}, err
 		}
 		return timed(func() error { return e.take(step) })
@@ -107,7 +113,10 @@ func (e *engine) prefill(name string, prompt []int32) Contestant {
 // crowd makes each step some tokens of every engine, all at the same time. Its samples are those of one engine's share: the time of all divided by their number.
 func crowd(name string, list []*engine, step int) Contestant {
 	return Contestant{Name: name, Step: func(ctx context.Context) (Sample, error) {
-		if err := together(list, func(e *engine) error { return e.ready(ctx, step) }); err != nil {
+		if err := together(list, func(e *engine) error { return e.ready(ctx, warmUp+step) }); err != nil {
+			return Sample{}, err
+		}
+		if err := together(list, func(e *engine) error { return e.take(warmUp) }); err != nil {
 			return Sample{}, err
 		}
 		s, err := timed(func() error { return together(list, func(e *engine) error { return e.take(step) }) })

@@ -151,16 +151,19 @@ func (p *script) crowd(prompt []int32, sequences, step, limit int) Contestant {
 			}
 			warm = true
 		}
-		if taken+step > limit {
+		if taken+warmUp+step > limit {
 			taken = 0 // what lies behind the prompt is forgotten when a token runs there again
 		}
 		var sum Sample
-		for range step {
+		for i := range warmUp + step {
 			s, err := token(2 + taken)
 			if err != nil {
 				return Sample{}, err
 			}
 			taken++
+			if i < warmUp {
+				continue
+			}
 			sum.Wall += s.Wall
 			sum.CPU += s.CPU
 		}

@@ -63,8 +63,8 @@ func commands(t *testing.T, log string) []string {
 
 func TestPeerDecodes(t *testing.T) {
 	p, log := startFake(t)
-	c := p.decode([]int32{7, 8, 9}, 2, 4)
-	for range 3 { // the third goes back to behind the prompt: a context grows by 4 tokens at most
+	c := p.decode([]int32{7, 8, 9}, 2, 6)
+	for range 3 { // the third goes back to behind the prompt: a context grows by 6 tokens at most
 		s, err := c.Step(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +74,7 @@ func TestPeerDecodes(t *testing.T) {
 		}
 	}
 	want := []string{`{"at":0,"run":[7,8,9],"together":false}`}
-	for _, at := range []struct{ at, token int }{{3, 7}, {4, 8}, {5, 9}, {6, 7}, {7, 8}, {8, 9}, {5, 9}, {6, 7}} {
+	for _, at := range []struct{ at, token int }{{3, 7}, {4, 8}, {5, 9}, {6, 7}, {7, 8}, {8, 9}, {9, 7}, {10, 8}, {5, 9}, {6, 7}, {7, 8}} {
 		want = append(want, fmt.Sprintf(`{"at":%d,"run":[%d],"together":true}`, at.at, at.token))
 	}
 	same(t, strings.Join(commands(t, log), "\n"), strings.Join(want, "\n"))
@@ -118,7 +118,7 @@ func TestPeerCrowd(t *testing.T) {
 	if s, err := c.Step(t.Context()); err != nil || s != (Sample{Wall: 1000, CPU: 500}) {
 		t.Errorf("a step of four sequences took %+v, %v: want a quarter of 4000 and 2000", s, err)
 	}
-	if last := commands(t, log)[3]; last != `{"at":5,"run":[9,7,8,9],"together":true}` {
+	if last := commands(t, log)[4]; last != `{"at":6,"run":[7,8,9,7],"together":true}` {
 		t.Errorf("the last command is %s", last)
 	}
 	if s, err := p.since(); err != nil || s != (Sample{Wall: 7, CPU: 3}) {

@@ -28,3 +28,8 @@ func tile1x1(dst, a, b *float32, n int)
 //
 //go:noescape
 func descend(tops, c, rough, v *float32, a float32, mask uint32, blocks int)
+
+// reach is [Reach] over a number of chunks; mask keeps the bits of a sum that count.
+//
+//go:noescape
+func reach(high, low, v, offset, slack *float32, a, long float32, mask uint32, chunks int)

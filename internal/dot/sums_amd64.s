@@ -164,3 +164,56 @@ nexteight:
 
 	VZEROUPPER
 	RET
+
+// func reach(high, low, v, offset, slack *float32, a, long float32, mask uint32, chunks int)
+TEXT ·reach(SB), NOSPLIT, $0-64
+	MOVQ high+0(FP), DI
+	MOVQ low+8(FP), R9
+	MOVQ v+16(FP), SI
+	MOVQ offset+24(FP), DX
+	MOVQ slack+32(FP), R8
+	VBROADCASTSS a+40(FP), Y1
+	VBROADCASTSS long+44(FP), Y2
+	VBROADCASTSS mask+48(FP), Y8
+	MOVQ chunks+56(FP), CX
+	VPCMPEQD Y9, Y9, Y9
+	VPSRLD $1, Y9, Y9 // all bits but the sign
+	MOVL $0x34800000, AX // 2^-22
+	VMOVD AX, X10
+	VBROADCASTSS X10, Y10
+	VPCMPEQD Y11, Y11, Y11
+	VPSLLD $23, Y11, Y11 // minus infinity
+	XORQ AX, AX
+
+nextchunk:
+	VMOVAPS Y11, Y6 // the largest upper bounds
+	VMOVAPS Y11, Y7 // the largest lower bounds
+	MOVQ $8, BX
+
+nextlanes:
+	VMULPS (SI)(AX*4), Y1, Y3
+	VMOVUPS (DX)(AX*4), Y4
+	VANDPS Y9, Y3, Y5
+	VANDPS Y9, Y4, Y12
+	VADDPS Y12, Y5, Y5
+	VMULPS Y10, Y5, Y5
+	VFMADD231PS (R8)(AX*4), Y2, Y5
+	VADDPS Y4, Y3, Y3
+	VANDPS Y8, Y3, Y3
+	VADDPS Y5, Y3, Y12
+	VMAXPS Y6, Y12, Y6 // of a number that is none the other
+	VSUBPS Y5, Y3, Y12
+	VMAXPS Y7, Y12, Y7
+	ADDQ $8, AX
+	DECQ BX
+	JNZ  nextlanes
+
+	VMOVUPS Y6, (DI)
+	VMOVUPS Y7, (R9)
+	ADDQ $32, DI
+	ADDQ $32, R9
+	DECQ CX
+	JNZ  nextchunk
+
+	VZEROUPPER
+	RET

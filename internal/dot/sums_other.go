@@ -22,3 +22,7 @@ func tile1x1(*float32, *float32, *float32, int) { panic("dot: no assembly for th
 func descend(_, _, _, _ *float32, _ float32, _ uint32, _ int) {
 	panic("dot: no assembly for this processor")
 }
+
+func reach(_, _, _, _, _ *float32, _, _ float32, _ uint32, _ int) {
+	panic("dot: no assembly for this processor")
+}

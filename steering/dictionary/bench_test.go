@@ -3,12 +3,16 @@
 package dictionary
 
 import (
+	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/trimtab/trimtab/internal/dot"
 	"github.com/trimtab/trimtab/internal/fixture"
+	"github.com/trimtab/trimtab/models/quant"
 )
 
 // BenchmarkEncode is one activation of SmolLM2-135M-Instruct with real dictionaries.
@@ -45,6 +49,57 @@ func BenchmarkEncode(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkProductCoder is one activation behind a graph that has made rough products: the quick way, and the plain one that looks at every feature.
+func BenchmarkProductCoder(b *testing.B) {
+	root := fixture.Path(b, "fixtures-dictionaries/smollm2-135m/topk-l14")
+	d := open(b, root, Options{})
+	x := openTable(b, filepath.Join(root, "reference.safetensors")).floats("activations")[:64*d.Form.In]
+	for _, quick := range []bool{true, false} {
+		b.Run(fmt.Sprintf("quick=%t", quick), func(b *testing.B) {
+			coder := d.NewProductCoder()
+			if !quick {
+				coder.few = nil
+			}
+			slack, packed := inEightBits(b, d)
+			var products [][]float32
+			for i := range 64 {
+				row, out := x[i*d.Form.In:][:d.Form.In], make([]float32, d.Form.N)
+				dot.Products(out, row, packed, d.Form.In)
+				products = append(products, out)
+			}
+			var code []Feature
+			i, fresh := 0, 0
+			for b.Loop() {
+				code = coder.Encode(code[:0], x[i*d.Form.In:][:d.Form.In], products[i], slack)
+				fresh += coder.Fresh()
+				i = (i + 1) % 64
+			}
+			b.ReportMetric(float64(fresh)/float64(b.N), "fresh/op")
+		})
+	}
+}
+
+// inEightBits is the encoder as a model holds it, with what each row loses.
+func inEightBits(tb testing.TB, d *Dictionary) (slack, packed []float32) {
+	tb.Helper()
+	f := d.Form
+	slack, packed = make([]float32, f.N), make([]float32, f.N*f.In)
+	blocks := make([]byte, f.In/32*34)
+	for i := range slack {
+		row, back := f.Enc[i*f.In:(i+1)*f.In], packed[i*f.In:(i+1)*f.In]
+		quant.QuantiseQ8_0(blocks, row)
+		if err := quant.Dequantize(back, quant.Q8_0, blocks); err != nil {
+			tb.Fatal(err)
+		}
+		lost := 0.0
+		for j, v := range row {
+			lost += float64(v-back[j]) * float64(v-back[j])
+		}
+		slack[i] = float32(math.Sqrt(lost) + 1e-4*norm64(row))
+	}
+	return slack, packed
 }
 
 // realITDA opens the dictionary of 3,246 real atoms with its table and returns its reference activations.

@@ -36,8 +36,11 @@ func pursueFlat(t testing.TB, rows []float32, d int, rule PursuitRule) *Dictiona
 }
 
 // example has every part a form can have, with numbers of the size that real ones have.
-func example(kind Kind, norm Norm) *Form {
-	const d, n = 24, 60
+func example(kind Kind, norm Norm) *Form { return exampleOf(kind, norm, 60) }
+
+// exampleOf is a form of n features, a multiple of 12.
+func exampleOf(kind Kind, norm Norm, n int) *Form {
+	const d = 24
 	f := &Form{
 		In: d, Out: d, N: n, Norm: norm, Scale: 0.4, PreSub: randomVector(1, d), Enc: randomVector(2, n*d), EncBias: randomVector(3, n),
 		Dec: randomVector(4, n*d), DecBias: randomVector(5, d), Act: Activation{Kind: kind},

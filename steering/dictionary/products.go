@@ -26,6 +26,7 @@ type ProductCoder struct {
 	offset []float32 // what is added to a scaled product: EncBias - row · PreSub
 	far    []float32 // how far pre-activations may be off, by feature; then whether it matters: see mark
 	best   []Feature // the k largest lower bounds
+	few    *few      // the quick way, where there is one
 	fresh  int
 }
 
@@ -56,6 +57,7 @@ func (d *Dictionary) NewProductCoder() *ProductCoder {
 	case TopK, RawTopK, AbsTopK:
 		p.best = make([]Feature, 0, min(f.Act.K, f.N))
 	}
+	p.few = newFew(p)
 	return p
 }
 
@@ -66,6 +68,12 @@ func (p *ProductCoder) Encode(dst []Feature, x, products, slack []float32) []Fea
 		panic("dictionary: ProductCoder: products or slack have another length than Form.N")
 	}
 	p.c.center(x)
+	if p.few != nil {
+		scale, _ := f.stats(x)
+		dst = p.few.encode(dst, products, slack, float32(scale), float32(scale*norm64(x)))
+		p.fresh = len(p.few.list)
+		return dst
+	}
 	p.approximate(x, products, slack)
 	if f.Act.Kind == Pursuit {
 		return p.c.chase.run(dst, p.c.x, p.c.u, p.far)

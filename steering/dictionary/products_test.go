@@ -4,6 +4,7 @@ package dictionary
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -61,6 +62,46 @@ func sameCode(a, b []Feature) bool {
 	return slices.EqualFunc(a, b, func(x, y Feature) bool {
 		return x.Index == y.Index && abs(x.Value-y.Value) <= 1e-5*(1+abs(y.Value))
 	})
+}
+
+// TestFewFindWhatTheCoderFinds is the same for the quick way, with equal rows and thresholds that nothing reaches among the features.
+func TestFewFindWhatTheCoderFinds(t *testing.T) {
+	for _, kind := range []Kind{ReLU, TanhReLU, JumpReLU, TopK, RawTopK, AbsTopK} {
+		for norm := NoNorm; norm < LayerNorm; norm++ {
+			for _, share := range []float64{0, 1e-5, 1e-3, 0.05} {
+				checkFew(t, kind, norm, share)
+			}
+		}
+	}
+}
+
+func checkFew(t *testing.T, kind Kind, norm Norm, share float64) {
+	t.Helper()
+	f := exampleOf(kind, norm, 192)
+	copy(f.Enc[100*f.In:], f.Enc[:20*f.In])
+	copy(f.EncBias[100:], f.EncBias[:20])
+	if kind == JumpReLU {
+		f.Act.Threshold[3], f.Act.Threshold[4] = float32(math.Inf(1)), 0
+	}
+	d, err := New(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, coder := d.NewCoder(), d.NewProductCoder()
+	if coder.few == nil {
+		t.Fatalf("%s: no quick way", kind)
+	}
+	for seed := range uint64(20) {
+		x := randomVector(100+seed, f.In)
+		want := plain.Encode(nil, x)
+		products, slack := rough(d, x, share, seed)
+		if got := coder.Encode(nil, x, products, slack); !sameCode(got, want) {
+			t.Fatalf("%s norm %d slack %g, row %d: code %v, want %v", kind, norm, share, seed, got, want)
+		}
+		if share == 0 && kind == TopK && coder.Fresh() > 3*f.Act.K {
+			t.Errorf("%d features computed again for the %d largest", coder.Fresh(), f.Act.K)
+		}
+	}
 }
 
 func TestProductCoderAllocatesNothing(t *testing.T) {
