@@ -32,6 +32,20 @@ func resident(t *testing.T) int {
 	return n << 10
 }
 
+// soak is how many sessions are opened at least, and for how long: TRIMTAB_SOAK=30m asks for ten thousand and half an hour.
+func soak(t *testing.T) (least int, long time.Duration) {
+	t.Helper()
+	asked := os.Getenv("TRIMTAB_SOAK")
+	if asked == "" {
+		return 1000, 0
+	}
+	long, err := time.ParseDuration(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 10000, long
+}
+
 // TestSessionsGiveEverythingBack opens, hooks, runs and closes sessions. What one of them leaves behind shows a thousand times: memory grew by 76 kB
 // a session when a cache was forgotten on purpose, by 11 kB for a binding, by 4 kB for a tapper. Without a fault it grows by 2 MB in all, however many
 // sessions there are; 3 kB a session is the limit.
@@ -82,9 +96,10 @@ func TestSessionsGiveEverythingBack(t *testing.T) {
 	for range 300 { // allocators, pools and threads come into being
 		one()
 	}
-	const sessions = 1000
+	sessions := 0
+	least, long := soak(t)
 	before, goroutines := measure()
-	for range sessions {
+	for start := time.Now(); sessions < least || time.Since(start) < long; sessions++ {
 		one()
 	}
 	after, left := measure()
@@ -98,7 +113,7 @@ func TestSessionsGiveEverythingBack(t *testing.T) {
 	if growth := (after - before) / sessions; growth > 3<<10 {
 		t.Errorf("resident memory grew by %d bytes a session, want at most 3 kB", growth)
 	} else {
-		t.Logf("resident memory grew by %d bytes a session", growth)
+		t.Logf("resident memory grew by %d bytes a session in %d sessions", growth, sessions)
 	}
 	if left > goroutines {
 		t.Errorf("%d goroutines before, %d after", goroutines, left)
