@@ -28,6 +28,7 @@ const again = " again"
 // Run measures the model at path.
 func Run(ctx context.Context, path string, c Config) (*Report, error) {
 	c = c.withDefaults()
+	c.Contexts = slices.Clone(c.Contexts)
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,24 @@ func (s *suite) open(c runtime.Config) (*runtime.Model, error) {
 	}
 	s.describe(fmt.Sprintf("%s, %s, %d threads", m.Shape().Model, m.Config().Quant, m.Config().Threads), m.ORTVersion())
 	s.single, s.vocab = m.Config().Threads == 1, m.Shape().Vocab
+	s.fit(m.Config().Context)
 	return m, nil
+}
+
+// fit shortens what does not fit a context of so many tokens, and says so.
+func (s *suite) fit(context int) {
+	if s.c.Prompt >= context {
+		s.note("the context has %d tokens: a prompt of %d rather than %d", context, context-1, s.c.Prompt)
+		s.c.Prompt = context - 1
+	}
+	most := max(context-grown-decodeStep, 1)
+	for i, n := range s.c.Contexts {
+		if n > most {
+			s.note("the context has %d tokens: decode behind %d rather than %d", context, most, n)
+			s.c.Contexts[i] = most
+		}
+	}
+	s.c.Contexts = slices.Compact(s.c.Contexts)
 }
 
 func (s *suite) describe(model, ort string) { s.report.Model, s.report.Machine.ORT = model, ort }
