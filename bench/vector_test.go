@@ -68,30 +68,36 @@ func TestLlamaCPPAppliesVectorsToTheSameBlock(t *testing.T) {
 	if err := v.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	want := inLlama(t, path, ids, strength)
 	m, err := runtime.Open(fixture.SmolLM2(t), runtime.Config{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	here := func(spec string) float64 {
-		h, err := steering.Load(spec)
-		if err != nil {
-			t.Fatal(err)
+	here := func(want []float32, specs ...string) float64 {
+		var list []hooks.Hook
+		for _, spec := range specs {
+			h, err := steering.Load(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, h)
 		}
-		got, err := m.Trace(t.Context(), ids, runtime.TraceOptions{Sites: []hooks.Site{hooks.Once(hooks.Logits)}, Hooks: []hooks.Hook{h}})
+		got, err := m.Trace(t.Context(), ids, runtime.TraceOptions{Sites: []hooks.Site{hooks.Once(hooks.Logits)}, Hooks: list})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return apart(got[0].Data[len(got[0].Data)-len(want):], want)
 	}
-	same := here("vector:" + path + "*2")
-	// Both compute with activations in 8 bits, and round at other places.
-	if same > 0.1 {
-		t.Errorf("logits are %.3f of their deviation away from llama.cpp's, want at most 0.1", same)
+	// llama.cpp rounds activations to 8 bits in front of every product, which is how far the two are apart without a vector (0.04 was seen); along a random
+	// direction, where no text leads, more of that comes through (0.12), and at a block before or behind the logits are 0.5 away.
+	plain := here(inLlama(t, path, ids, 0))
+	want := inLlama(t, path, ids, strength)
+	same := here(want, "vector:"+path+"*2")
+	if plain > 0.1 || same > 0.17 {
+		t.Errorf("logits are %.3f of their deviation away from llama.cpp's without a vector and %.3f with it: want at most 0.1 and 0.17", plain, same)
 	}
 	for _, off := range []string{"resid_post.13", "resid_post.15"} {
-		if other := here("vector:" + path + ":direction.14*2@" + off); other < 3*same {
+		if other := here(want, "vector:"+path+":direction.14*2@"+off); other < 3*same {
 			t.Errorf("at %s the logits are %.3f away, at the file's own block %.3f: want them much further", off, other, same)
 		}
 	}
