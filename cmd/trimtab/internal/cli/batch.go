@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/answer"
 	"github.com/trimtab/trimtab/hooks"
@@ -25,7 +28,7 @@ func (v *generateVerb) batch(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("--in %s: %w", v.in, err)
 	}
-	m, err := v.model.open(ctx, path, v.err)
+	m, err := v.openShared(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -34,29 +37,75 @@ func (v *generateVerb) batch(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	list, conditions, err := watchConditions(m, list)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err == nil {
-			sayUnfired(v.err, conditions)
+	if v.parallel == 1 {
+		var conditions []*condition
+		if list, conditions, err = watchConditions(m, list); err != nil {
+			return err
 		}
-	}()
+		defer func() {
+			if err == nil {
+				sayUnfired(v.err, conditions)
+			}
+		}()
+	}
 	if v.to, err = v.trust.recorder(m); err != nil {
 		return err
 	}
 	defer closing(v.to, &err)
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
+	return v.answerAll(ctx, m, list, records)
+}
+
+// openShared opens the model so that answers at the same time share passes, where it can: not on ONNX Runtime's attention, which exact weights run on.
+func (v *generateVerb) openShared(ctx context.Context, path string) (*runtime.Model, error) {
+	shared := v.model
+	if v.parallel > 1 && (v.model.quant != string(runtime.Float32) || v.model.kern == string(runtime.Own)) {
+		shared.config.Batch = v.parallel
+	}
+	m, err := shared.open(ctx, path, v.err)
+	if errors.Is(err, runtime.ErrNoBatch) {
+		return v.model.open(ctx, path, v.err)
+	}
+	return m, err
+}
+
+// answered is what came of a record.
+type answered struct {
+	got *answer.Answer
+	err error
+}
+
+// answerAll answers as many records at a time as --parallel says, and prints them in their order.
+func (v *generateVerb) answerAll(ctx context.Context, m *runtime.Model, list []hooks.Hook, records []record) error {
+	ctx, stop := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer stop()
+	results := make([]chan answered, len(records))
+	for i := range results {
+		results[i] = make(chan answered, 1)
+	}
+	var next atomic.Int64
+	for range min(v.parallel, len(records)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(records)); i = next.Add(1) - 1 {
+				got, err := (*answer.Answer)(nil), ctx.Err()
+				if err == nil {
+					got, err = v.answer(ctx, m, list, &records[i])
+				}
+				results[i] <- answered{got, err}
+			}
+		})
+	}
 	progress := counting(v.err, "answers")
 	lines := jsonTo(v.out)
 	for i := range records {
-		got, err := v.answer(ctx, m, list, &records[i])
-		if err != nil {
-			return fmt.Errorf("--in %s: prompt %d: %w", v.in, i+1, err)
+		r := <-results[i]
+		if r.err != nil {
+			return fmt.Errorf("--in %s: prompt %d: %w", v.in, i+1, r.err)
 		}
-		merged, err := records[i].with(got)
+		merged, err := records[i].with(r.got)
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,7 @@ type generateVerb struct {
 	trust    trustFlags
 	settings answer.Settings
 	in       string
+	parallel int
 	json     bool
 	to       *receipt.Recorder // nil: no receipt was asked for
 }
@@ -38,13 +39,14 @@ func (a *app) generate() *cobra.Command {
 			"Lines of --in hold one of messages, prompt and ids; other fields are carried over unless a result has their name.",
 		Example: "  trimtab generate model.gguf --prompt 'The capital of France is' -n 20 --temp 0\n" +
 			"  trimtab generate model.gguf --messages chat.json --steer vector:happy.gguf*4 --json\n" +
-			"  trimtab generate model.gguf --in prompts.jsonl -n 100 > answers.jsonl",
+			"  trimtab generate model.gguf --in prompts.jsonl --parallel 8 -n 100 > answers.jsonl",
 		Args: cobra.ExactArgs(1),
 	}
 	c.RunE = a.verb(func(ctx context.Context, c *cobra.Command, args []string) error { return v.run(ctx, c, args[0]) })
 	c.Flags().SortFlags = false
 	v.prompt.add(c)
 	c.Flags().StringVar(&v.in, "in", "", "JSONL file of prompts; - is standard input")
+	c.Flags().IntVar(&v.parallel, "parallel", 1, "answers of --in at the same time, which share passes of the model; each is as it would be alone")
 	one := append(v.prompt.names(), "in")
 	c.MarkFlagsOneRequired(one...)
 	c.MarkFlagsMutuallyExclusive(one...)
@@ -134,6 +136,12 @@ func (v *generateVerb) ask(ctx context.Context, m *runtime.Model, list []hooks.H
 }
 
 func (v *generateVerb) check() error {
+	if v.parallel < 1 {
+		return fmt.Errorf("--parallel: want at least 1, found %d", v.parallel)
+	}
+	if v.parallel > 1 && (v.in == "" || v.trust.receipt != "") {
+		return fmt.Errorf("--parallel %d: want --in, and no --receipt, which has answers one after the other", v.parallel)
+	}
 	if v.settings.LogProbs < 0 {
 		return fmt.Errorf("--logprobs: want at least 0, found %d", v.settings.LogProbs)
 	}

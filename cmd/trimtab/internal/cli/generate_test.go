@@ -139,6 +139,39 @@ func TestBatchKeepsOrderAndFields(t *testing.T) {
 	}
 }
 
+// TestParallelAnswersAreThoseOfOneByOne answers a file one by one and several at a time, steered, in shared passes and without them.
+func TestParallelAnswersAreThoseOfOneByOne(t *testing.T) {
+	needRuntime(t)
+	var in strings.Builder
+	for i := range 12 {
+		fmt.Fprintf(&in, `{"ids":[1,%d,%d],"n":%d}`+"\n", 5+i, 40+7*i, i)
+	}
+	for _, more := range [][]string{nil, {"--quant", "f32"}, {"--kernels", "ort"}, {"--steer", "vector:" + vectorFile(t, "v", 64, "1") + "*3"}} {
+		args := append([]string{"generate", tiny(t), "-n", "6", "--temp", "0.8", "--seed", "3", "--in", "-"}, more...)
+		want, got := stripped(t, ok(t, in.String(), args...)), stripped(t, ok(t, in.String(), append(args, "--parallel", "5")...))
+		if len(want) != 12 || !slices.Equal(got, want) {
+			t.Errorf("%v: %q several at a time, %q one by one", more, got, want)
+		}
+	}
+	for _, bad := range [][]string{{"--parallel", "0", "--in", "-"}, {"--parallel", "2", "--ids", "1"}, {"--parallel", "2", "--in", "-", "--receipt", "r"}} {
+		if r := run("", append([]string{"generate", tiny(t)}, bad...)...); r.status != 2 || !strings.Contains(r.err, "--parallel") {
+			t.Errorf("%v: %+v", bad, r)
+		}
+	}
+}
+
+// stripped is lines of JSON without what differs from run to run.
+func stripped(t *testing.T, text string) (lines []string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		var row map[string]json.RawMessage
+		decode(t, line, &row)
+		delete(row, "timings")
+		lines = append(lines, fmt.Sprint(row))
+	}
+	return lines
+}
+
 func TestTrace(t *testing.T) {
 	needRuntime(t)
 	out := filepath.Join(t.TempDir(), "o.safetensors")
