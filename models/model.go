@@ -61,6 +61,20 @@ func (m *Model) Tokenizer() (tokenizer.Tokenizer, error) { return m.tokenizer() 
 // Template returns the model's chat template, parsed at the first call, or ErrNoTemplate.
 func (m *Model) Template() (*chat.Template, error) { return m.template() }
 
+// Prompt returns the ids of a conversation in the model's own template, up to where its answer begins; text of a message can never become a special token.
+// The error is ErrNoTokenizer or ErrNoTemplate where the model lacks one.
+func (m *Model) Prompt(messages ...chat.Message) ([]int32, error) {
+	tok, err := m.Tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	t, err := m.Template()
+	if err != nil {
+		return nil, err
+	}
+	return t.Tokens(nil, tok, messages, true)
+}
+
 // Close unmaps the file. Nothing that was borrowed from the model may be used afterwards; closing twice is fine.
 func (m *Model) Close() error {
 	if m == nil || m.close == nil {

@@ -141,6 +141,9 @@ func (m *Model) Tokenizer() (tokenizer.Tokenizer, error) { return m.file.Tokeniz
 // Template returns the model's chat template, or models.ErrNoTemplate.
 func (m *Model) Template() (*chat.Template, error) { return m.file.Template() }
 
+// Prompt is [models.Model.Prompt]: a conversation as the model wants it, up to where its answer begins.
+func (m *Model) Prompt(messages ...chat.Message) ([]int32, error) { return m.file.Prompt(messages...) }
+
 // special tells whether a token is markup rather than text; without a tokenizer none is.
 func (m *Model) special(id int32) bool {
 	tok, err := m.file.Tokenizer()

@@ -279,16 +279,22 @@ static int input_type(const OrtCustomOp* op, size_t i) {
   return i == 1 ? TT_UINT8 : i == 2 ? TT_INT32 : TT_FLOAT;
 }
 
-#define TABLE(name_, type_, inputs_, presence_, create_, compute_)                                                 \
-  {                                                                                                                \
-    .version = TT_API_VERSION, .GetName = name_, .GetExecutionProviderType = tt_cpu, .GetInputType = type_,        \
-    .GetInputTypeCount = inputs_, .GetOutputType = tt_returns_float, .GetOutputTypeCount = tt_one,                 \
-    .KernelDestroy = free, .GetInputCharacteristic = presence_, .GetOutputCharacteristic = tt_all_required,        \
-    .GetInputMemoryType = tt_default_memory, .GetVariadicInputMinArity = tt_zero,                                  \
-    .GetVariadicInputHomogeneity = tt_zero, .GetVariadicOutputMinArity = tt_zero,                                  \
-    .GetVariadicOutputHomogeneity = tt_zero, .CreateKernelV2 = create_, .KernelComputeV2 = compute_,               \
-    .GetStartVersion = tt_version_one, .GetEndVersion = tt_any_version,                                            \
-  }
+const OrtCustomOp tt_op_attention = {
+    TT_OPERATOR, TT_FIXED_INPUTS, TT_RETURNS_FLOAT,
+    .GetName = name,
+    .GetInputType = input_type,
+    .GetInputTypeCount = inputs,
+    .GetInputCharacteristic = presence,
+    .CreateKernelV2 = create,
+    .KernelComputeV2 = compute,
+};
 
-const OrtCustomOp tt_op_attention = TABLE(name, input_type, inputs, presence, create, compute);
-const OrtCustomOp tt_op_attention_each = TABLE(name_each, input_type_each, inputs_each, presence_each, create_each, compute_each);
+const OrtCustomOp tt_op_attention_each = {
+    TT_OPERATOR, TT_FIXED_INPUTS, TT_RETURNS_FLOAT,
+    .GetName = name_each,
+    .GetInputType = input_type_each,
+    .GetInputTypeCount = inputs_each,
+    .GetInputCharacteristic = presence_each,
+    .CreateKernelV2 = create_each,
+    .KernelComputeV2 = compute_each,
+};

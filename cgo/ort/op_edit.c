@@ -14,19 +14,14 @@
 
 #include "steps.h"
 
-typedef struct {
-  int64_t op;
-} kernel;
-
 static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
   (void)op, (void)api;
-  kernel* k = calloc(1, sizeof *k);
-  if (k == NULL) return tt_fail("Edit: out of memory");
-  OrtStatus* st = tt_attribute(info, "op", &k->op);
-  if (st == NULL && (k->op < TT_ADD || k->op > TT_RAISE)) st = tt_fail("Edit: no such operation");
-  if (st != NULL) return free(k), st;
-  *out = k;
-  return NULL;
+  OrtStatus* st = tt_attribute_state(info, "op", out);
+  if (st != NULL) return st;
+  int64_t kind = *(int64_t*)*out;
+  if (kind >= TT_ADD && kind <= TT_RAISE) return NULL;
+  free(*out), *out = NULL;
+  return tt_fail("Edit: no such operation");
 }
 
 typedef struct {
@@ -59,18 +54,18 @@ static OrtStatus* read(OrtKernelContext* ctx, size_t at, int64_t n, const float*
 enum { ROWS_OF_A_PART = 16, MOST_PARTS = 16 };
 
 static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
-  const kernel* k = self;
+  const int64_t* op = self;
   tt_tensor h, c;
   OrtStatus* st = tt_input(ctx, 0, &h);
   if (st == NULL) st = tt_input(ctx, 1, &c);
   if (st != NULL) return st;
   if (h.rank != 3 || h.shape[0] != 1 || c.rank != 3 || (c.shape[1] != 1 && c.shape[1] != h.shape[1])) return tt_fail("Edit: want a strength for each row, or one");
-  work w = {.step = {.op = k->op}, .strengths = c.data, .each = c.shape[1] > 1, .rows = h.shape[1], .width = h.shape[2]};
+  work w = {.step = {.op = *op}, .strengths = c.data, .each = c.shape[1] > 1, .rows = h.shape[1], .width = h.shape[2]};
   size_t at = 2;
-  int64_t directions = k->op == TT_ROTATE || k->op == TT_RAISE ? 2 : 1;
+  int64_t directions = *op == TT_ROTATE || *op == TT_RAISE ? 2 : 1;
   for (int64_t j = 0; j < directions && st == NULL; j++) st = read(ctx, at++, w.width, &w.step.v[j]);
   const float *x0 = &w.step.x0, *x1 = &w.step.x1;
-  if (st == NULL && (k->op == TT_CLAMP || k->op == TT_ROTATE) && (st = read(ctx, at++, 1, &x0)) == NULL) st = read(ctx, at, 1, &x1);
+  if (st == NULL && (*op == TT_CLAMP || *op == TT_ROTATE) && (st = read(ctx, at++, 1, &x0)) == NULL) st = read(ctx, at, 1, &x1);
   if (st != NULL) return st;
   w.step.x0 = *x0, w.step.x1 = *x1;
   if ((st = tt_output(ctx, 0, h.shape, h.rank, (void**)&w.h)) != NULL) return st;
@@ -88,25 +83,13 @@ static int variadic(const OrtCustomOp* op, size_t i) { return (void)op, (void)i,
 static int one(const OrtCustomOp* op) { return (void)op, 1; }
 
 const OrtCustomOp tt_op_edit = {
-    .version = TT_API_VERSION,
+    TT_OPERATOR, TT_RETURNS_FLOAT, TT_IN_PLACE,
     .GetName = name,
-    .GetExecutionProviderType = tt_cpu,
     .GetInputType = input_type,
     .GetInputTypeCount = tt_one,
-    .GetOutputType = tt_returns_float,
-    .GetOutputTypeCount = tt_one,
-    .KernelDestroy = free,
     .GetInputCharacteristic = variadic,
-    .GetOutputCharacteristic = tt_all_required,
-    .GetInputMemoryType = tt_default_memory,
     .GetVariadicInputMinArity = one,
     .GetVariadicInputHomogeneity = one,
-    .GetVariadicOutputMinArity = tt_zero,
-    .GetVariadicOutputHomogeneity = tt_zero,
     .CreateKernelV2 = create,
     .KernelComputeV2 = compute,
-    .GetStartVersion = tt_version_one,
-    .GetEndVersion = tt_any_version,
-    .GetMayInplace = tt_in_place,
-    .ReleaseMayInplace = tt_release_in_place,
 };

@@ -145,23 +145,11 @@ static int input_type(const OrtCustomOp* op, size_t i) {
 }
 
 const OrtCustomOp tt_op_experts = {
-    .version = TT_API_VERSION,
+    TT_OPERATOR, TT_FIXED_INPUTS, TT_RETURNS_FLOAT,
     .GetName = name,
-    .GetExecutionProviderType = tt_cpu,
     .GetInputType = input_type,
     .GetInputTypeCount = inputs,
-    .GetOutputType = tt_returns_float,
-    .GetOutputTypeCount = tt_one,
-    .KernelDestroy = free,
     .GetInputCharacteristic = tt_all_required,
-    .GetOutputCharacteristic = tt_all_required,
-    .GetInputMemoryType = tt_default_memory,
-    .GetVariadicInputMinArity = tt_zero,
-    .GetVariadicInputHomogeneity = tt_zero,
-    .GetVariadicOutputMinArity = tt_zero,
-    .GetVariadicOutputHomogeneity = tt_zero,
     .CreateKernelV2 = create,
     .KernelComputeV2 = compute,
-    .GetStartVersion = tt_version_one,
-    .GetEndVersion = tt_any_version,
 };

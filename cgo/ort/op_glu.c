@@ -11,18 +11,9 @@
 #include "activation.h"
 #include "ops.h"
 
-typedef struct {
-  int64_t activation;
-} kernel;
-
 static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
   (void)op, (void)api;
-  kernel* k = calloc(1, sizeof *k);
-  if (k == NULL) return tt_fail("Glu: out of memory");
-  OrtStatus* st = tt_attribute(info, "activation", &k->activation);
-  if (st != NULL) return free(k), st;
-  *out = k;
-  return NULL;
+  return tt_attribute_state(info, "activation", out);
 }
 
 typedef struct {
@@ -39,7 +30,7 @@ static void one_row(void* arg, size_t i) {
 }
 
 static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
-  const kernel* k = self;
+  const int64_t* activation = self;
   tt_tensor in;
   OrtStatus* st = tt_input(ctx, 0, &in);
   if (st != NULL) return st;
@@ -50,7 +41,7 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   shape[in.rank - 1] /= 2;
   void* h;
   if ((st = tt_output(ctx, 0, shape, in.rank, &h)) != NULL) return st;
-  work w = {(int)k->activation, shape[in.rank - 1], in.data, h};
+  work w = {(int)*activation, shape[in.rank - 1], in.data, h};
   if (rows >= 16) return tt_parallel(ctx, one_row, (int)rows, &w);
   for (int64_t i = 0; i < rows; i++) one_row(&w, (size_t)i);
   return NULL;
@@ -60,23 +51,11 @@ static const char* name(const OrtCustomOp* op) { return (void)op, "Glu"; }
 static int input_type(const OrtCustomOp* op, size_t i) { return (void)op, (void)i, TT_FLOAT; }
 
 const OrtCustomOp tt_op_glu = {
-    .version = TT_API_VERSION,
+    TT_OPERATOR, TT_FIXED_INPUTS, TT_RETURNS_FLOAT,
     .GetName = name,
-    .GetExecutionProviderType = tt_cpu,
     .GetInputType = input_type,
     .GetInputTypeCount = tt_one,
-    .GetOutputType = tt_returns_float,
-    .GetOutputTypeCount = tt_one,
-    .KernelDestroy = free,
     .GetInputCharacteristic = tt_all_required,
-    .GetOutputCharacteristic = tt_all_required,
-    .GetInputMemoryType = tt_default_memory,
-    .GetVariadicInputMinArity = tt_zero,
-    .GetVariadicInputHomogeneity = tt_zero,
-    .GetVariadicOutputMinArity = tt_zero,
-    .GetVariadicOutputHomogeneity = tt_zero,
     .CreateKernelV2 = create,
     .KernelComputeV2 = compute,
-    .GetStartVersion = tt_version_one,
-    .GetEndVersion = tt_any_version,
 };

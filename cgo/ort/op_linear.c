@@ -82,16 +82,22 @@ static int type_linear(const OrtCustomOp* op, size_t i) { return (void)op, i == 
 static int type_row(const OrtCustomOp* op, size_t i) { return (void)op, i == 0 ? TT_INT64 : TT_UINT8; }
 static size_t inputs(const OrtCustomOp* op) { return (void)op, 2; }
 
-#define TABLE(name_, type_, compute_)                                                                              \
-  {                                                                                                                \
-    .version = TT_API_VERSION, .GetName = name_, .GetExecutionProviderType = tt_cpu, .GetInputType = type_,        \
-    .GetInputTypeCount = inputs, .GetOutputType = tt_returns_float, .GetOutputTypeCount = tt_one,                  \
-    .KernelDestroy = free, .GetInputCharacteristic = tt_all_required, .GetOutputCharacteristic = tt_all_required,  \
-    .GetInputMemoryType = tt_default_memory, .GetVariadicInputMinArity = tt_zero,                                  \
-    .GetVariadicInputHomogeneity = tt_zero, .GetVariadicOutputMinArity = tt_zero,                                  \
-    .GetVariadicOutputHomogeneity = tt_zero, .CreateKernelV2 = create, .KernelComputeV2 = compute_,                \
-    .GetStartVersion = tt_version_one, .GetEndVersion = tt_any_version,                                            \
-  }
+const OrtCustomOp tt_op_linear = {
+    TT_OPERATOR, TT_FIXED_INPUTS, TT_RETURNS_FLOAT,
+    .GetName = name_linear,
+    .GetInputType = type_linear,
+    .GetInputTypeCount = inputs,
+    .GetInputCharacteristic = tt_all_required,
+    .CreateKernelV2 = create,
+    .KernelComputeV2 = compute_linear,
+};
 
-const OrtCustomOp tt_op_linear = TABLE(name_linear, type_linear, compute_linear);
-const OrtCustomOp tt_op_row = TABLE(name_row, type_row, compute_row);
+const OrtCustomOp tt_op_row = {
+    TT_OPERATOR, TT_FIXED_INPUTS, TT_RETURNS_FLOAT,
+    .GetName = name_row,
+    .GetInputType = type_row,
+    .GetInputTypeCount = inputs,
+    .GetInputCharacteristic = tt_all_required,
+    .CreateKernelV2 = create,
+    .KernelComputeV2 = compute_row,
+};

@@ -280,16 +280,28 @@ static int input_type(const OrtCustomOp* op, size_t i) { return (void)op, (void)
 static int output_type(const OrtCustomOp* op, size_t i) { return (void)op, i == 0 ? TT_INT64 : TT_FLOAT; }
 static size_t three(const OrtCustomOp* op) { return (void)op, 3; }
 
-#define TABLE(name_, type_, inputs_, presence_, least_, create_, compute_)                                         \
-  {                                                                                                                \
-    .version = TT_API_VERSION, .GetName = name_, .GetExecutionProviderType = tt_cpu, .GetInputType = type_,        \
-    .GetInputTypeCount = inputs_, .GetOutputType = output_type, .GetOutputTypeCount = three,                       \
-    .KernelDestroy = free, .GetInputCharacteristic = presence_, .GetOutputCharacteristic = tt_all_required,        \
-    .GetInputMemoryType = tt_default_memory, .GetVariadicInputMinArity = least_,                                   \
-    .GetVariadicInputHomogeneity = least_, .GetVariadicOutputMinArity = tt_zero,                                   \
-    .GetVariadicOutputHomogeneity = tt_zero, .CreateKernelV2 = create_, .KernelComputeV2 = compute_,               \
-    .GetStartVersion = tt_version_one, .GetEndVersion = tt_any_version,                                            \
-  }
+const OrtCustomOp tt_op_route = {
+    TT_OPERATOR,
+    .GetName = name,
+    .GetInputType = input_type,
+    .GetInputTypeCount = tt_one,
+    .GetOutputType = output_type,
+    .GetOutputTypeCount = three,
+    .GetInputCharacteristic = variadic,
+    .GetVariadicInputMinArity = at_least_one,
+    .GetVariadicInputHomogeneity = at_least_one,
+    .CreateKernelV2 = create,
+    .KernelComputeV2 = compute,
+};
 
-const OrtCustomOp tt_op_route = TABLE(name, input_type, tt_one, variadic, at_least_one, create, compute);
-const OrtCustomOp tt_op_route_each = TABLE(name_each, input_type_each, inputs_each, presence_each, tt_zero, create_each, compute_each);
+const OrtCustomOp tt_op_route_each = {
+    TT_OPERATOR, TT_FIXED_INPUTS,
+    .GetName = name_each,
+    .GetInputType = input_type_each,
+    .GetInputTypeCount = inputs_each,
+    .GetOutputType = output_type,
+    .GetOutputTypeCount = three,
+    .GetInputCharacteristic = presence_each,
+    .CreateKernelV2 = create_each,
+    .KernelComputeV2 = compute_each,
+};

@@ -16,18 +16,9 @@
 
 enum { MOST_ROWS = 64 };  // of a pass: runtime.Config.Batch
 
-typedef struct {
-  int64_t site;
-} kernel;
-
 static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
   (void)op, (void)api;
-  kernel* k = calloc(1, sizeof *k);
-  if (k == NULL) return tt_fail("Steps: out of memory");
-  OrtStatus* st = tt_attribute(info, "site", &k->site);
-  if (st != NULL) return free(k), st;
-  *out = k;
-  return NULL;
+  return tt_attribute_state(info, "site", out);
 }
 
 static void tap(const tt_step* s, float* row, int64_t width, float* products) {
@@ -70,7 +61,7 @@ static OrtStatus* encode(OrtKernelContext* ctx, const tt_step* first, const tt_s
 }
 
 static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
-  const kernel* k = self;
+  const int64_t* site = self;
   tt_tensor h, table;
   void* out;
   OrtStatus* st = tt_input(ctx, 0, &h);
@@ -79,11 +70,11 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   if (h.rank != 3 || h.shape[0] != 1 || table.rank != 2 || table.shape[0] != h.shape[1] || h.shape[1] > MOST_ROWS)
     return tt_fail("Steps: want a list of steps for each of at most 64 rows");
   int64_t rows = h.shape[1], width = h.shape[2], sites = table.shape[1];
-  if (k->site < 0 || k->site >= sites) return tt_fail("Steps: the table has no such site");
+  if (*site < 0 || *site >= sites) return tt_fail("Steps: the table has no such site");
   if ((st = tt_output(ctx, 0, h.shape, h.rank, &out)) != NULL) return st;
   if (out != h.data) memcpy(out, h.data, (size_t)(rows * width) * sizeof(float));
   const tt_step* at[MOST_ROWS];
-  for (int64_t r = 0; r < rows; r++) at[r] = tt_first_step(table.data, sites, r, k->site);
+  for (int64_t r = 0; r < rows; r++) at[r] = tt_first_step(table.data, sites, r, *site);
   for (;;) {
     const tt_step* first = NULL;
     for (int64_t r = 0; r < rows; r++) {
@@ -100,25 +91,11 @@ static int input_type(const OrtCustomOp* op, size_t i) { return (void)op, i == 1
 static size_t inputs(const OrtCustomOp* op) { return (void)op, 2; }
 
 const OrtCustomOp tt_op_steps = {
-    .version = TT_API_VERSION,
+    TT_OPERATOR, TT_FIXED_INPUTS, TT_RETURNS_FLOAT, TT_IN_PLACE,
     .GetName = name,
-    .GetExecutionProviderType = tt_cpu,
     .GetInputType = input_type,
     .GetInputTypeCount = inputs,
-    .GetOutputType = tt_returns_float,
-    .GetOutputTypeCount = tt_one,
-    .KernelDestroy = free,
     .GetInputCharacteristic = tt_all_required,
-    .GetOutputCharacteristic = tt_all_required,
-    .GetInputMemoryType = tt_default_memory,
-    .GetVariadicInputMinArity = tt_zero,
-    .GetVariadicInputHomogeneity = tt_zero,
-    .GetVariadicOutputMinArity = tt_zero,
-    .GetVariadicOutputHomogeneity = tt_zero,
     .CreateKernelV2 = create,
     .KernelComputeV2 = compute,
-    .GetStartVersion = tt_version_one,
-    .GetEndVersion = tt_any_version,
-    .GetMayInplace = tt_in_place,
-    .ReleaseMayInplace = tt_release_in_place,
 };

@@ -38,6 +38,15 @@ OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* ou
   return FN(KernelInfoGetAttribute_int64, OrtStatus*, const OrtKernelInfo*, const char*, int64_t*)(info, name, out);
 }
 
+OrtStatus* tt_attribute_state(const OrtKernelInfo* info, const char* name, void** out) {
+  int64_t* state = calloc(1, sizeof *state);
+  if (state == NULL) return tt_fail("an operator: out of memory");
+  OrtStatus* st = tt_attribute(info, name, state);
+  if (st != NULL) return free(state), st;
+  *out = state;
+  return NULL;
+}
+
 OrtStatus* tt_attribute_float(const OrtKernelInfo* info, const char* name, float* out) {
   return FN(KernelInfoGetAttribute_float, OrtStatus*, const OrtKernelInfo*, const char*, float*)(info, name, out);
 }

@@ -51,6 +51,8 @@ OrtStatus* tt_fail(const char* message);
 OrtStatus* tt_input(OrtKernelContext* ctx, size_t index, tt_tensor* out);
 OrtStatus* tt_output(OrtKernelContext* ctx, size_t index, const int64_t* shape, size_t rank, void** data);
 OrtStatus* tt_attribute(const OrtKernelInfo* info, const char* name, int64_t* out);
+// The state of an operator that is one such attribute: an int64_t that free gives back.
+OrtStatus* tt_attribute_state(const OrtKernelInfo* info, const char* name, void** out);
 OrtStatus* tt_attribute_float(const OrtKernelInfo* info, const char* name, float* out);
 
 // Calls shared by all operators' tables.
@@ -65,5 +67,14 @@ int tt_zero(const OrtCustomOp* op);
 // The first output may take the memory of the first input.
 size_t tt_in_place(int** in, int** out);
 void tt_release_in_place(int* in, int* out);
+
+// What the tables of all operators begin with, and what those of most go on with. A table says besides what the operator is called, what it takes and how it runs.
+#define TT_OPERATOR \
+  .version = TT_API_VERSION, .GetExecutionProviderType = tt_cpu, .KernelDestroy = free, .GetOutputCharacteristic = tt_all_required, \
+  .GetInputMemoryType = tt_default_memory, .GetVariadicOutputMinArity = tt_zero, .GetVariadicOutputHomogeneity = tt_zero, \
+  .GetStartVersion = tt_version_one, .GetEndVersion = tt_any_version
+#define TT_FIXED_INPUTS .GetVariadicInputMinArity = tt_zero, .GetVariadicInputHomogeneity = tt_zero
+#define TT_RETURNS_FLOAT .GetOutputType = tt_returns_float, .GetOutputTypeCount = tt_one
+#define TT_IN_PLACE .GetMayInplace = tt_in_place, .ReleaseMayInplace = tt_release_in_place
 
 #endif

@@ -62,15 +62,7 @@ func answer(ctx context.Context, model *runtime.Model, question string, specs ..
 			return "", err // more masked than leaves the router its choice, or no such expert
 		}
 	}
-	tok, err := model.Tokenizer()
-	if err != nil {
-		return "", err
-	}
-	template, err := model.Template()
-	if err != nil {
-		return "", err
-	}
-	prompt, err := template.Tokens(nil, tok, []chat.Message{{Role: "user", Content: question}}, true)
+	prompt, err := model.Prompt(chat.Message{Role: "user", Content: question})
 	if err != nil {
 		return "", err
 	}

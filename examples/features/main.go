@@ -55,15 +55,7 @@ func answer(ctx context.Context, w io.Writer, model *runtime.Model, hook hooks.H
 	if _, err := session.Attach(hook); err != nil {
 		return err
 	}
-	tok, err := model.Tokenizer()
-	if err != nil {
-		return err
-	}
-	template, err := model.Template()
-	if err != nil {
-		return err
-	}
-	prompt, err := template.Tokens(nil, tok, []chat.Message{{Role: "user", Content: "Tell me about your morning."}}, true)
+	prompt, err := model.Prompt(chat.Message{Role: "user", Content: "Tell me about your morning."})
 	if err != nil {
 		return err
 	}

@@ -29,15 +29,7 @@ func run(ctx context.Context, w io.Writer, path, question string) error {
 		return err
 	}
 	defer model.Close()
-	tok, err := model.Tokenizer()
-	if err != nil {
-		return err
-	}
-	template, err := model.Template()
-	if err != nil {
-		return err
-	}
-	prompt, err := template.Tokens(nil, tok, []chat.Message{{Role: "user", Content: question}}, true)
+	prompt, err := model.Prompt(chat.Message{Role: "user", Content: question})
 	if err != nil {
 		return err
 	}

@@ -43,15 +43,7 @@ func run(ctx context.Context, w io.Writer, path, program, question string) error
 	if _, err := session.Attach(rules); err != nil {
 		return err
 	}
-	tok, err := model.Tokenizer()
-	if err != nil {
-		return err
-	}
-	template, err := model.Template()
-	if err != nil {
-		return err
-	}
-	prompt, err := template.Tokens(nil, tok, []chat.Message{{Role: "user", Content: question}}, true)
+	prompt, err := model.Prompt(chat.Message{Role: "user", Content: question})
 	if err != nil {
 		return err
 	}

@@ -112,20 +112,6 @@ func (w *few) exact(i int32) float32 {
 	return v
 }
 
-// keep puts a feature into a heap of the k largest.
-func keep(h []Feature, f Feature, k int) []Feature {
-	switch {
-	case len(h) < k:
-		if h = append(h, f); len(h) == k {
-			heapify(h)
-		}
-	case f.Value > h[0].Value:
-		h[0] = f
-		sink(h, 0)
-	}
-	return h
-}
-
 // floor is what a score must reach: to be above 0, or the k-th largest lower bound of a group, below which at least k features are not.
 func (w *few) floor(products, slack []float32, a, long float32) float32 {
 	dot.Reach(w.high, w.low, products, w.offset, slack, a, long, w.mask)

@@ -159,15 +159,7 @@ func (p *ProductCoder) markLargest(a *Activation) {
 			low, high = low*a.Gate[i], high*a.Gate[i]
 		}
 		p.far[i] = high
-		switch {
-		case len(h) < k:
-			if h = append(h, Feature{int32(i), low}); len(h) == k {
-				heapify(h)
-			}
-		case low > h[0].Value:
-			h[0] = Feature{int32(i), low}
-			sink(h, 0)
-		}
+		h = keep(h, Feature{int32(i), low}, k)
 	}
 	floor := h[0].Value
 	for i, high := range p.far {

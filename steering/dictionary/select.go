@@ -20,16 +20,7 @@ func (c *Coder) largest(dst []Feature, u []float32) []Feature {
 		case a.Gate != nil:
 			score = v * a.Gate[i]
 		}
-		switch {
-		case len(h) < k:
-			h = append(h, Feature{int32(i), score})
-			if len(h) == k {
-				heapify(h)
-			}
-		case score > h[0].Value:
-			h[0] = Feature{int32(i), score}
-			sink(h, 0)
-		}
+		h = keep(h, Feature{int32(i), score}, k)
 	}
 	from := len(dst)
 	for _, f := range h {
@@ -109,4 +100,18 @@ func (c *Coder) matchNorm(dst []Feature, u []float32) []Feature {
 	}
 	sortByIndex(dst[from:])
 	return dst
+}
+
+// keep puts a feature into a heap of the k largest.
+func keep(h []Feature, f Feature, k int) []Feature {
+	switch {
+	case len(h) < k:
+		if h = append(h, f); len(h) == k {
+			heapify(h)
+		}
+	case f.Value > h[0].Value:
+		h[0] = f
+		sink(h, 0)
+	}
+	return h
 }

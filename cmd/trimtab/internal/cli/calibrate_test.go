@@ -109,12 +109,12 @@ func TestRangesAreThirds(t *testing.T) {
 	model := fixture.Path(t, "fixtures/gguf/gemma3_deep")
 	names, err := filepath.Glob(filepath.Join(model, "f32*.gguf"))
 	if err != nil || len(names) == 0 {
-		t.Skip("no deep model among the fixtures")
+		t.Fatalf("no deep model among the fixtures: %v", err)
 	}
 	var shape struct{ Layers, Width int }
 	decode(t, ok(t, "", "inspect", names[0], "--json"), &shape)
 	if shape.Layers < 7 {
-		t.Skipf("want a model of 7 blocks, found %d", shape.Layers)
+		t.Fatalf("want a model of 7 blocks, found %d", shape.Layers)
 	}
 	v := vectorFile(t, "v", shape.Width, "1", "2", "3", "4", "5", "6")
 	var got calibrated

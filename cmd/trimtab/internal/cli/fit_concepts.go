@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/gather"
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/models"
 	"github.com/trimtab/trimtab/models/chat"
 	"github.com/trimtab/trimtab/runtime"
 	"github.com/trimtab/trimtab/steering/concepts"
@@ -352,11 +354,12 @@ func neutralPrompts(m *runtime.Model) ([][]int32, error) {
 	}
 	var out [][]int32
 	for _, text := range neutral() {
-		ids := tok.Encode(nil, text, false)
-		if t, err := m.Template(); err == nil {
-			if ids, err = t.Tokens(nil, tok, []chat.Message{{Role: "user", Content: text}}, true); err != nil {
-				return nil, err
-			}
+		ids, err := m.Prompt(chat.Message{Role: "user", Content: text})
+		if errors.Is(err, models.ErrNoTemplate) {
+			ids, err = tok.Encode(nil, text, false), nil
+		}
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, ids)
 	}

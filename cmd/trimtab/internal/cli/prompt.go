@@ -26,6 +26,7 @@ type prompt struct {
 type texter interface {
 	Tokenizer() (tokenizer.Tokenizer, error)
 	Template() (*chat.Template, error)
+	Prompt(messages ...chat.Message) ([]int32, error)
 }
 
 // tokens returns the ids that the model is to continue.
@@ -33,18 +34,14 @@ func (p *prompt) tokens(m texter) ([]int32, error) {
 	if p.Messages == nil && p.Text == nil {
 		return p.IDs, nil
 	}
+	if p.Messages != nil {
+		return m.Prompt(p.Messages...)
+	}
 	tok, err := m.Tokenizer()
 	if err != nil {
 		return nil, err
 	}
-	if p.Messages == nil {
-		return tok.Encode(nil, *p.Text, true), nil
-	}
-	t, err := m.Template()
-	if err != nil {
-		return nil, err
-	}
-	return t.Tokens(nil, tok, p.Messages, true)
+	return tok.Encode(nil, *p.Text, true), nil
 }
 
 func (p *prompt) check() error {

@@ -141,11 +141,7 @@ func (c *Chooser) Close() {
 
 // prompt renders a message up to where the model answers.
 func (c *Chooser) prompt(message string) ([]int32, error) {
-	t, err := c.model.Template()
-	if err != nil {
-		return nil, err
-	}
-	return t.Tokens(nil, c.tok, []chat.Message{{Role: "user", Content: message}}, true)
+	return c.model.Prompt(chat.Message{Role: "user", Content: message})
 }
 
 // Plain returns the word that the model finds likeliest.

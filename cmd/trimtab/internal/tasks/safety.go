@@ -139,15 +139,7 @@ func fitUnsafe(ctx context.Context, m *runtime.Model, site hooks.Site, d *dictio
 const longest = 24
 
 func (r *Request) try(ctx context.Context, m *runtime.Model, plain, ruled *runtime.Session, res *Result) error {
-	tok, err := m.Tokenizer()
-	if err != nil {
-		return err
-	}
-	t, err := m.Template()
-	if err != nil {
-		return err
-	}
-	ids, err := t.Tokens(nil, tok, []chat.Message{{Role: "user", Content: r.Text}}, true)
+	ids, err := m.Prompt(chat.Message{Role: "user", Content: r.Text})
 	if err != nil {
 		return err
 	}
