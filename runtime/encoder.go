@@ -8,6 +8,8 @@ import (
 	"math"
 	"sync"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/cgo/kernels"
 	"github.com/trimtab/trimtab/cgo/ort"
 	"github.com/trimtab/trimtab/hooks"
@@ -103,7 +105,7 @@ func (h *heldEncoder) bring(on *device) error {
 		for c, v := range row {
 			dst[c*h.of.Rows+r] = v
 		}
-		h.slack[r] = float32(length(row) * rounded(h.width))
+		h.slack[r] = float32(dot.Length(row) * rounded(h.width))
 	}
 	h.value, err = on.hold(memory, ort.Float32, h.width, h.of.Rows)
 	return err
@@ -126,11 +128,11 @@ func (h *heldEncoder) pack() error {
 		if err := quant.Dequantize(back, quant.Q8_0, to); err != nil {
 			return err
 		}
-		whole := length(row)
+		whole := dot.Length(row)
 		for i, v := range row {
 			back[i] -= v
 		}
-		h.slack[r] = float32(length(back) + whole*(packedInput+rounded(h.width)))
+		h.slack[r] = float32(dot.Length(back) + whole*(packedInput+rounded(h.width)))
 	}
 	return h.tile(blocks)
 }
@@ -140,7 +142,7 @@ func (h *heldEncoder) packFloats() error {
 	stored := make([]byte, 0, 4*len(h.of.Weight))
 	for r := range h.of.Rows {
 		row := h.of.Weight[r*h.width:][:h.width]
-		h.slack[r] = float32(length(row) * rounded(h.width))
+		h.slack[r] = float32(dot.Length(row) * rounded(h.width))
 		for _, v := range row {
 			stored = binary.LittleEndian.AppendUint32(stored, math.Float32bits(v))
 		}
@@ -162,14 +164,6 @@ func (h *heldEncoder) tile(blocks []byte) error {
 	}
 	h.value, err = ort.NewValue(memory, ort.Uint8, size)
 	return err
-}
-
-func length(v []float32) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += float64(x) * float64(x)
-	}
-	return math.Sqrt(sum)
 }
 
 func (h *heldEncoder) free() {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 )
 
@@ -63,11 +65,11 @@ func checkProducts(t *testing.T, e *hooks.Encoder, a *hooks.Activation, row int)
 		}
 		off := math.Abs(float64(got) - want)
 		far = max(far, off)
-		if bound := float64(a.Slack[f]) * length(h); off > bound {
+		if bound := float64(a.Slack[f]) * dot.Length(h); off > bound {
 			t.Errorf("row %d, product %d is %v, want %v within %v", row, f, got, want, bound)
 		}
 	}
-	if bound := float64(a.Slack[0]) * length(h); far < bound/1e4 && far > 0 {
+	if bound := float64(a.Slack[0]) * dot.Length(h); far < bound/1e4 && far > 0 {
 		t.Errorf("row %d: the largest error is %v, and the slack %v says nothing", row, far, bound)
 	}
 }

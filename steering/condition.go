@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 )
 
@@ -32,7 +34,7 @@ type condition struct {
 
 func newCondition(c *Condition, p Place) *condition {
 	v := p.directions[0]
-	out := &condition{site: p.Site, vector: v, length: norm(v), sum: make([]float64, len(v))}
+	out := &condition{site: p.Site, vector: v, length: dot.Length(v), sum: make([]float64, len(v))}
 	for i, word := range []string{"no", "yes"} {
 		out.label[i] = fmt.Sprintf("%s at %s: %s", c, p.Site, word)
 	}
@@ -73,7 +75,7 @@ const massiveTimes = 4
 
 func (c *condition) measure(a *hooks.Activation) {
 	for i := range a.Rows {
-		c.lengths = append(c.lengths, norm(a.Row(i)))
+		c.lengths = append(c.lengths, dot.Length(a.Row(i)))
 	}
 	c.sorted = append(c.sorted[:0], c.lengths...)
 	slices.Sort(c.sorted)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/steering/concepts"
 	"github.com/trimtab/trimtab/steering/dictionary"
@@ -128,7 +130,7 @@ func (b *reasoner) sites(sh *hooks.Shape, rule int, a *rules.Action) ([]hooks.Si
 // ask notes what a rule wants of an act, which is made where no rule has wanted it before.
 func (b *reasoner) ask(rule int, factor float64, a deed) {
 	a.late = hooks.Compare(a.site, b.site) < 0
-	a.length = norm(a.vector)
+	a.length = dot.Length(a.vector)
 	i := slices.IndexFunc(b.deeds, func(o deed) bool {
 		return o.features == nil && a.features == nil && o.site == a.site && o.label == a.label
 	})

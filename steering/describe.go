@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 )
 
@@ -42,13 +44,13 @@ func (v *Vector) Describe() Description {
 		Width: v.width, Alpha: v.Alpha, Declared: v.Declared, Notes: v.Notes, Warnings: v.Warnings,
 	}
 	if v.blockless != nil {
-		d.Directions = append(d.Directions, DirectionDescription{Tensor: v.Family, Norm: norm(v.blockless)})
+		d.Directions = append(d.Directions, DirectionDescription{Tensor: v.Family, Norm: dot.Length(v.blockless)})
 	}
 	for _, layer := range v.Layers() {
 		one := v.blocks[layer]
-		item := DirectionDescription{Tensor: v.Tensor(layer), Site: v.Site(layer).String(), Norm: norm(one)}
+		item := DirectionDescription{Tensor: v.Tensor(layer), Site: v.Site(layer).String(), Norm: dot.Length(one)}
 		if before := v.blocks[layer-1]; before != nil {
-			cosine := dot(one, before) / (norm(one) * norm(before))
+			cosine := dot.Sum64(one, before) / (dot.Length(one) * dot.Length(before))
 			item.Cosine = &cosine
 		}
 		d.Directions = append(d.Directions, item)

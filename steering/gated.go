@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 )
 
@@ -61,7 +63,7 @@ func (s *Steering) gatedEdit(g *gate, e *hooks.Edit) gatedTap {
 		along := e.Directions[0]
 		edit = func(a *hooks.Activation) error {
 			for i := range a.Rows {
-				a.Rows[i] = a.Rows[i] && dot(a.Row(i), along) > 0
+				a.Rows[i] = a.Rows[i] && dot.Sum64(a.Row(i), along) > 0
 			}
 			return tap.Func(a)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/trimtab/trimtab/hooks"
 )
@@ -140,7 +142,7 @@ func FuzzReadVector(f *testing.F) {
 			return
 		}
 		for _, layer := range v.Layers() {
-			if d := v.Direction(layer); len(d) != v.Width() || !(norm(d) > 0) {
+			if d := v.Direction(layer); len(d) != v.Width() || !(dot.Length(d) > 0) {
 				t.Errorf("layer %d: %s", layer, fmt.Sprint(d))
 			}
 		}

@@ -5,6 +5,8 @@ package steering
 import (
 	"slices"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/steering/dictionary"
 )
@@ -28,7 +30,7 @@ func (m *massive) look(a *hooks.Activation) {
 	}
 	m.lengths = m.lengths[:end]
 	for i := range a.Rows {
-		m.lengths[a.First+i] = float32(norm(a.Row(i)))
+		m.lengths[a.First+i] = float32(dot.Length(a.Row(i)))
 	}
 	if len(a.Rows) > 1 || end < m.counted || end-m.counted >= medianRenewed || m.median == 0 {
 		m.renew()

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 )
 
@@ -49,7 +51,7 @@ func (v *Vector) warnLengths() {
 		return
 	}
 	for _, layer := range v.Layers() {
-		if length := norm(v.blocks[layer]); math.Abs(length-1) > 1e-3 {
+		if length := dot.Length(v.blocks[layer]); math.Abs(length-1) > 1e-3 {
 			v.warn("%s has length %.4g, not 1: what is projected out is its unit direction", v.Tensor(layer), length)
 			return
 		}

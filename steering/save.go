@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/models/gguf"
 )
@@ -89,7 +91,7 @@ func (v *Vector) written(layer int) []float32 {
 	if v.Op != hooks.Project {
 		return d
 	}
-	length := norm(d)
+	length := dot.Length(d)
 	out := make([]float32, len(d))
 	for i, x := range d {
 		out[i] = float32(float64(x) / length)

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/hooks"
 )
 
@@ -106,7 +108,7 @@ func (v *Vector) check(name string, d []float32) error {
 			return v.fault(name, "finite numbers", fmt.Sprintf("%v at index %d", x, i))
 		}
 	}
-	if norm(d) == 0 {
+	if dot.Length(d) == 0 {
 		return v.fault(name, "a direction", "the zero vector")
 	}
 	return nil
@@ -144,14 +146,4 @@ func (e *VectorError) Error() string {
 		where += e.Tensor + ": "
 	}
 	return fmt.Sprintf("steering: %swant %s, found %s", where, e.Want, e.Got)
-}
-
-func norm(d []float32) float64 { return math.Sqrt(dot(d, d)) }
-
-func dot(a, b []float32) float64 {
-	sum := 0.0
-	for i, x := range a {
-		sum += float64(x) * float64(b[i])
-	}
-	return sum
 }

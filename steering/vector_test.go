@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/internal/fixture"
@@ -75,7 +77,7 @@ func TestReadFixtures(t *testing.T) {
 			}
 			for _, layer := range v.Layers() {
 				// The writers normalise in float32: one unit of 2^-24 a sum.
-				if length := norm(v.Direction(layer)); tc.unit && math.Abs(length-1) > 1e-5 {
+				if length := dot.Length(v.Direction(layer)); tc.unit && math.Abs(length-1) > 1e-5 {
 					t.Errorf("%s has length %g, want 1", v.Tensor(layer), length)
 				}
 			}
@@ -107,8 +109,8 @@ func TestFixturesAgree(t *testing.T) {
 			t.Errorf("layer %d: GGUF and safetensors differ", layer)
 		}
 		want := report.PerLayer[strconv.Itoa(layer)]
-		length := norm(mean.Direction(layer))
-		cosine := dot(mean.Direction(layer), pca.Direction(layer)) / length
+		length := dot.Length(mean.Direction(layer))
+		cosine := dot.Sum64(mean.Direction(layer), pca.Direction(layer)) / length
 		// The maker summed in float32.
 		if math.Abs(length/want.Norm-1) > 1e-6 || math.Abs(cosine-want.Cosine) > 1e-5 {
 			t.Errorf("layer %d: length %g, cosine %g; want %g, %g", layer, length, cosine, want.Norm, want.Cosine)

@@ -6,6 +6,8 @@
 package dot
 
 import (
+	"math"
+
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/gonum"
 )
@@ -94,3 +96,15 @@ func column(dst []float32, step int, rows, x []float32) {
 		dst[r*step] = out[r]
 	}
 }
+
+// Sum64 is a · b, summed in double precision in the order of the numbers.
+func Sum64(a, b []float32) float64 {
+	sum := 0.0
+	for i, x := range a {
+		sum += float64(x) * float64(b[i])
+	}
+	return sum
+}
+
+// Length is the Euclidean norm, summed in double precision.
+func Length(v []float32) float64 { return math.Sqrt(Sum64(v, v)) }

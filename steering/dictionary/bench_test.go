@@ -97,7 +97,7 @@ func inEightBits(tb testing.TB, d *Dictionary) (slack, packed []float32) {
 		for j, v := range row {
 			lost += float64(v-back[j]) * float64(v-back[j])
 		}
-		slack[i] = float32(math.Sqrt(lost) + 1e-4*norm64(row))
+		slack[i] = float32(math.Sqrt(lost) + 1e-4*dot.Length(row))
 	}
 	return slack, packed
 }

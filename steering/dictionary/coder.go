@@ -117,7 +117,7 @@ func (f *Form) stats(x []float32) (scale, shift float64) {
 	case ConstantNorm:
 		return float64(f.Scale), 0
 	case RescaleNorm:
-		if n := norm64(x); n > 0 {
+		if n := dot.Length(x); n > 0 {
 			return math.Sqrt(float64(f.In)) / n, 0
 		}
 		return 0, 0

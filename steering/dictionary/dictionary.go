@@ -4,8 +4,9 @@ package dictionary
 
 import (
 	"fmt"
-	"math"
 	"slices"
+
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // Feature is one entry of a code.
@@ -75,17 +76,9 @@ func (d *Dictionary) Row(f int) []float32 { return d.Form.Dec[f*d.Form.Out : (f+
 func rowNorms(m []float32, width int) []float32 {
 	out := make([]float32, len(m)/width)
 	for i := range out {
-		out[i] = float32(norm64(m[i*width : (i+1)*width]))
+		out[i] = float32(dot.Length(m[i*width : (i+1)*width]))
 	}
 	return out
-}
-
-func norm64(v []float32) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += float64(x) * float64(x)
-	}
-	return math.Sqrt(sum)
 }
 
 // dot64 sums in double precision, in four lanes.

@@ -2,6 +2,8 @@
 
 package dictionary
 
+import "github.com/trimtab/trimtab/internal/dot"
+
 // gradient is gradient pursuit; it ends early where a round changes nothing, at which the references divide 0 by 0.
 func (p *pursuer) gradient() {
 	for range p.rule.K {
@@ -42,7 +44,7 @@ func (p *pursuer) descend() (changed bool) {
 		num += a.step * a.step
 		addScaled(direction, float32(a.step), p.g.row(int(a.index)))
 	}
-	den := norm64(direction)
+	den := dot.Length(direction)
 	if den == 0 {
 		return false
 	}

@@ -50,7 +50,7 @@ func (w *Growth) Add(rows []float32) {
 	w.g.m = append(w.g.m, rows...)
 	for i := from * w.g.d; i < len(w.g.m); i += w.g.d {
 		// Scaling anew what is of unit length in single precision would change its last bits: what was saved and read again must stay.
-		if row := w.g.m[i : i+w.g.d]; math.Abs(norm64(row)-1) > 1e-6 {
+		if row := w.g.m[i : i+w.g.d]; math.Abs(dot.Length(row)-1) > 1e-6 {
 			unitRows(row, w.g.d)
 		}
 	}

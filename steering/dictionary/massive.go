@@ -2,7 +2,11 @@
 
 package dictionary
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/trimtab/trimtab/internal/dot"
+)
 
 // MassiveFactor is how many times the median a norm is above where an activation is massive: those of attention sinks are
 // above it by far (arXiv 2402.17762 has hundreds of times), ordinary ones stay below.
@@ -27,7 +31,7 @@ func NewMassive(median float64) Massive { return Massive{median: median, settled
 func (m *Massive) Learn(rows []float32, width, first int) {
 	for i := 0; i+width <= len(rows) && len(m.norms) < massiveSample && !m.settled; i += width {
 		if first+i/width > 0 {
-			m.norms = append(m.norms, norm64(rows[i:i+width]))
+			m.norms = append(m.norms, dot.Length(rows[i:i+width]))
 		}
 	}
 	if len(m.norms) > 0 {
@@ -41,5 +45,5 @@ func (m *Massive) Median() float64 { return m.median }
 
 // Is tells whether the row at a position is massive, by what was learnt so far.
 func (m *Massive) Is(position int, row []float32) bool {
-	return position == 0 || m.median > 0 && norm64(row) > MassiveFactor*m.median
+	return position == 0 || m.median > 0 && dot.Length(row) > MassiveFactor*m.median
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // overcompleteFile is a state_dict of KempnerInstitute/overcomplete (overcomplete/sae/*.py). It does not hold the class, nor k.
@@ -96,7 +98,7 @@ func (o *overcompleteFile) archetypes() error {
 // mixRow makes a row of Relax, no longer than delta, an atom: weights · c + row.
 func mixRow(row, weights, c []float32, delta float64) {
 	shrink, sum := 1.0, 1e-8
-	if n := norm64(row); n > delta {
+	if n := dot.Length(row); n > delta {
 		shrink = delta / n
 	}
 	for _, w := range weights {

@@ -70,7 +70,7 @@ func (p *ProductCoder) Encode(dst []Feature, x, products, slack []float32) []Fea
 	p.c.center(x)
 	if p.few != nil {
 		scale, _ := f.stats(x)
-		dst = p.few.encode(dst, products, slack, float32(scale), float32(scale*norm64(x)))
+		dst = p.few.encode(dst, products, slack, float32(scale), float32(scale*dot.Length(x)))
 		p.fresh = len(p.few.list)
 		return dst
 	}
@@ -85,7 +85,7 @@ func (p *ProductCoder) Encode(dst []Feature, x, products, slack []float32) []Fea
 // approximate writes pre-activations to c.u and how far they may be off to p.far.
 func (p *ProductCoder) approximate(x, products, slack []float32) {
 	scale, shift := p.c.d.Form.stats(x)
-	a, long := float32(scale), float32(scale*norm64(x))
+	a, long := float32(scale), float32(scale*dot.Length(x))
 	u, far := p.c.u, p.far
 	for i, v := range products {
 		u[i] = a*v + p.offset[i]

@@ -8,13 +8,15 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // rough returns the products of x that are off by as much as slack allows, in a random direction.
 func rough(d *Dictionary, x []float32, share float64, seed uint64) (products, slack []float32) {
 	f := d.Form
 	r := rand.New(rand.NewPCG(seed, 5))
-	m, long := d.Matrix(), norm64(x)
+	m, long := d.Matrix(), dot.Length(x)
 	products, slack = make([]float32, f.N), make([]float32, f.N)
 	for i := range products {
 		row := m[i*f.In : (i+1)*f.In]
@@ -22,7 +24,7 @@ func rough(d *Dictionary, x []float32, share float64, seed uint64) (products, sl
 		for j, w := range row {
 			sum += float64(w) * float64(x[j])
 		}
-		slack[i] = float32(share * norm64(row))
+		slack[i] = float32(share * dot.Length(row))
 		products[i] = float32(sum + (2*r.Float64()-1)*float64(slack[i])*long)
 	}
 	return products, slack

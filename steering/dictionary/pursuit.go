@@ -141,7 +141,7 @@ func (p *pursuer) run(dst []Feature, x, u, far []float32) []Feature {
 }
 
 func (p *pursuer) begin(x, u, far []float32) {
-	n, length := p.g.n, norm64(x)
+	n, length := p.g.n, dot.Length(x)
 	size := blocks(n)
 	p.c, p.rough, p.tops = p.c[:size], p.rough[:size], p.tops[:size/dot.Block]
 	p.x, p.atoms, p.narrowed, p.loose, p.drift = x, p.atoms[:0], false, far != nil, p.g.rounding*length
@@ -237,7 +237,7 @@ func (p *pursuer) refresh() {
 	clear(p.c[n:])
 	clear(p.rough[:n])
 	p.bound()
-	p.stale, p.loose, p.drift = false, false, p.g.rounding*norm64(p.narrow)
+	p.stale, p.loose, p.drift = false, false, p.g.rounding*dot.Length(p.narrow)
 }
 
 // residual returns r in single precision.

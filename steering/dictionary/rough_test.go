@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // mixture is a sum of some atoms of random weight and a little of everything.
@@ -27,7 +29,7 @@ func mixture(seed uint64, m []float32, d, parts int) []float32 {
 func roughened(seed uint64, products, slack, x []float32) []float32 {
 	r := rand.New(rand.NewPCG(seed, 23))
 	out := slices.Clone(products)
-	length := norm64(x)
+	length := dot.Length(x)
 	for i := range out {
 		slack[i] = 0.005 + 0.01*float32(i%7)/7
 		out[i] += float32((2*r.Float64() - 1) * 0.999 * float64(slack[i]) * length)

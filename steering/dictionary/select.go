@@ -5,6 +5,8 @@ package dictionary
 import (
 	"math"
 	"slices"
+
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // largest appends the K features that a kind of top-k keeps.
@@ -79,7 +81,7 @@ func (c *Coder) matchNorm(dst []Feature, u []float32) []Feature {
 		}
 		return 0
 	})
-	length := norm64(c.x)
+	length := dot.Length(c.x)
 	square, k, best := 0.0, 0, math.Inf(1)
 	for m, f := range h {
 		square += float64(f.Value) * float64(f.Value)

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/trimtab/trimtab/internal/dot"
+
 	"github.com/trimtab/trimtab/steering/concepts"
 )
 
@@ -131,7 +133,7 @@ func (o *Options) layer(s *Samples, site int) (Layer, error) {
 		if err != nil {
 			return l, err
 		}
-		f := Found{Method: m, Direction: *d, Norm: norm(d.Vector), Mean: Cosine(d.Vector, mean.Vector), Next: math.NaN()}
+		f := Found{Method: m, Direction: *d, Norm: dot.Length(d.Vector), Mean: Cosine(d.Vector, mean.Vector), Next: math.NaN()}
 		if f.AUROC, err = o.auroc(v, d, m); err != nil {
 			return l, err
 		}
@@ -144,7 +146,7 @@ func (o *Options) layer(s *Samples, site int) (Layer, error) {
 func (v *view) meanLength() (float64, error) {
 	sum := 0.0
 	for _, side := range []Side{Positive, Negative} {
-		if err := v.each(side, func(row []float32) { sum += norm(row) }); err != nil {
+		if err := v.each(side, func(row []float32) { sum += dot.Length(row) }); err != nil {
 			return 0, err
 		}
 	}
@@ -181,7 +183,7 @@ func (v *view) auroc(d *Direction) (float64, error) {
 	var cases []concepts.Case
 	for _, side := range []Side{Positive, Negative} {
 		err := v.each(side, func(row []float32) {
-			cases = append(cases, concepts.Case{Score: dot(row, d.Vector), Is: side == Positive})
+			cases = append(cases, concepts.Case{Score: dot.Sum64(row, d.Vector), Is: side == Positive})
 		})
 		if err != nil {
 			return 0, err
@@ -201,13 +203,4 @@ func neighbours(list []Layer) {
 }
 
 // Cosine returns that of two directions, NaN where one has no length.
-func Cosine(a, b []float32) float64 { return dot(a, b) / (norm(a) * norm(b)) }
-
-func dot(a, b []float32) (sum float64) {
-	for i, x := range a {
-		sum += float64(x) * float64(b[i])
-	}
-	return sum
-}
-
-func norm(a []float32) float64 { return math.Sqrt(dot(a, a)) }
+func Cosine(a, b []float32) float64 { return dot.Sum64(a, b) / (dot.Length(a) * dot.Length(b)) }

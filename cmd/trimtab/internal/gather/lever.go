@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
 	"github.com/trimtab/trimtab/steering/concepts"
@@ -168,7 +169,7 @@ func (p *Pusher) Measure(ctx context.Context, push []float32, own []int32) (*con
 		}
 		list = append(list, m)
 		for j, plain := range t.plain {
-			e.KL += divergence(m.up[j], plain) + divergence(m.down[j], plain)
+			e.KL += dose.KL(m.up[j], plain) + dose.KL(m.down[j], plain)
 			tokens += 2
 		}
 	}
@@ -205,26 +206,6 @@ func rise(logits []float32, words []int32) float64 {
 		own += float64(logits[w])
 	}
 	return own/float64(len(words)) - all/float64(len(logits))
-}
-
-// divergence is KL(softmax(p) ‖ softmax(q)) in nats.
-func divergence(p, q []float32) float64 {
-	lp, lq := logSum(p), logSum(q)
-	out := 0.0
-	for i, v := range p {
-		a, b := float64(v)-lp, float64(q[i])-lq
-		out += math.Exp(a) * (a - b)
-	}
-	return out
-}
-
-func logSum(x []float32) float64 {
-	most := float64(slices.Max(x))
-	sum := 0.0
-	for _, v := range x {
-		sum += math.Exp(float64(v) - most)
-	}
-	return most + math.Log(sum)
 }
 
 // OwnWords returns the n tokens that tell positive texts from negative ones best, by the difference of the logarithms of how many texts have them.

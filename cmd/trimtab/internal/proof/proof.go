@@ -6,15 +6,13 @@ package proof
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strings"
 
 	"github.com/trimtab/trimtab/cmd/trimtab/internal/dose"
+	"github.com/trimtab/trimtab/cmd/trimtab/internal/receipt"
 	"github.com/trimtab/trimtab/hooks"
 	"github.com/trimtab/trimtab/runtime"
 	"github.com/trimtab/trimtab/steering"
@@ -60,17 +58,8 @@ func hashOf(path string) func() (string, error) {
 		if known != "" || err != nil || info.IsDir() {
 			return known, err
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		h := sha256.New()
-		if _, err := io.Copy(h, f); err != nil {
-			return "", err
-		}
-		known = hex.EncodeToString(h.Sum(nil))
-		return known, nil
+		known, _, err = receipt.Sum(path)
+		return known, err
 	}
 }
 

@@ -45,19 +45,26 @@ func (d digests) file(role, path string) (File, error) {
 	if k, ok := d[path]; ok && k.bytes == info.Size() && k.time.Equal(info.ModTime()) {
 		return File{role, path, k.bytes, k.sum}, nil
 	}
-	f, err := os.Open(path)
+	sum, n, err := Sum(path)
 	if err != nil {
 		return File{}, fmt.Errorf("receipt: %s: %w", role, err)
 	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err != nil {
-		return File{}, fmt.Errorf("receipt: %s: %s: %w", role, path, err)
-	}
-	sum := hex.EncodeToString(h.Sum(nil))
 	d[path] = digest{n, info.ModTime(), sum}
 	return File{role, path, n, sum}, nil
+}
+
+// Sum returns a file's SHA-256 in hexadecimal, and its size in bytes.
+func Sum(path string) (sum string, bytes int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if bytes, err = io.Copy(h, f); err != nil {
+		return "", 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), bytes, nil
 }
 
 // all hashes files, and everything in folders, in the order of paths.
