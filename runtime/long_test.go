@@ -57,7 +57,7 @@ func lastRow(into *[]float32) hooks.Hook {
 func TestLongFactors(t *testing.T) {
 	const original = 20
 	path := stretched(t, original)
-	for name, c := range map[string]Config{"ort": {Quant: Float32}, "own": {KV: KVFull}, "chunks": {Quant: Float32, Chunk: 3}} {
+	for name, c := range map[string]Config{"ort": {Quant: Float32}, "own": {KV: KVFull}, "chunks": {Quant: Float32, Chunk: 3}, "shared": {KV: KVFull, Batch: 2}} {
 		t.Run(name, func(t *testing.T) {
 			m, whole := open(t, path, c), open(t, path, Config{Quant: Float32})
 			// What acts at prefill acts on the prompt alone, in tokens that run again too.
