@@ -28,7 +28,11 @@ func allocated(tb testing.TB, n int) []byte {
 }
 
 func benchWeight(tb testing.TB, t Type, rows, cols int) Weight {
-	w := Weight{Type: t, Rows: rows, Cols: cols, Data: allocated(tb, PackedBytes(t, rows, cols))}
+	return packedIn(tb, allocated(tb, PackedBytes(t, rows, cols)), t, rows, cols)
+}
+
+func packedIn(tb testing.TB, memory []byte, t Type, rows, cols int) Weight {
+	w := Weight{Type: t, Rows: rows, Cols: cols, Data: memory}
 	if err := Pack(w, Piece{Data: stored(rand.New(rand.NewPCG(1, 1)), t, rows, cols, -8, -3), Rows: rows}); err != nil {
 		tb.Fatal(err)
 	}
@@ -66,10 +70,15 @@ func BenchmarkToken(b *testing.B) {
 	for _, typ := range []Type{Q4_1, Q4_0, Q8_0} {
 		var weights []Weight
 		bytes := 0
+		for _, s := range layerShapes {
+			bytes += layers * PackedBytes(typ, s[0], s[1])
+		}
+		rest := allocated(b, bytes) // in one piece, as a model's weights lie
 		for range layers {
 			for _, s := range layerShapes {
-				w := benchWeight(b, typ, s[0], s[1])
-				weights, bytes = append(weights, w), bytes+len(w.Data)
+				n := PackedBytes(typ, s[0], s[1])
+				weights = append(weights, packedIn(b, rest[:n:n], typ, s[0], s[1]))
+				rest = rest[n:]
 			}
 		}
 		head := benchWeight(b, Q8_0, 49152, 576)

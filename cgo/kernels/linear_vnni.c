@@ -8,9 +8,8 @@
 //
 //     y += scale * (dx * (sum + off))        with minimums also    y += min * sum_of_inputs
 //
-// A tile's block is unpacked once for up to 16 input rows. Where rows are few, tiles from far parts of the range go together, since one stream
-// of memory does not fill the bus: four tiles for two rows, which are one input, two for up to eight. Beyond, work is the limit and one tile leaves room for
-// its sums in registers. Each row's operations and their order are the same everywhere.
+// A tile's block is unpacked once for up to 16 input rows. Tiles are read one behind the other: in huge pages the processor's own prefetcher fills the bus
+// with this one stream. Each row's operations and their order are the same everywhere.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -150,82 +149,58 @@ INLINE void store(const struct tt_product *p, int t, int i, __m512 y) {
     _mm512_mask_storeu_ps(p->y + (size_t)i * p->ldy + (size_t)t * TT_TILE, mask, y);
 }
 
-// Asks for weights some blocks ahead: the processor's own prefetcher keeps up with four streams and no work, not with one stream and much.
+// Asks for weights some blocks ahead. With few rows this only costs, a quarter of the time on a Zen 4; with many the processor's own prefetcher, which follows
+// the loads, falls behind the work on each.
+enum { AHEAD = 4096, MANY = 8 };
 INLINE void fetch(const uint8_t *w, int bytes) {
     for (int k = 0; k < bytes; k += 64)
-        _mm_prefetch((const char *)w + k, _MM_HINT_T0);
+        _mm_prefetch((const char *)w + AHEAD + k, _MM_HINT_T0);
 }
 
-// mr input rows from row i on, all of one group, with tiles t, t+step, t+2*step, ... (nt of them).
-INLINE void row_tiles(const struct tt_format *f, int mr, int nt, const struct tt_product *p, int t, int step, int i) {
+// mr input rows from row i on, all of one group, with tile t.
+INLINE void tile_rows(const struct tt_format *f, int mr, const struct tt_product *p, int t, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
     size_t next = p->blocks > 1 ? tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0) : 0;
-    size_t far = step * p->tile, at[16];
+    size_t at[16];
     __m512 y[16];
-    struct super s[4];
+    struct super s = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    struct block block;
 #pragma GCC unroll 16
-    for (int k = 0; k < mr; k++)
+    for (int k = 0; k < mr; k++) {
         at[k] = sizeof(struct tt_record) * k;
-#pragma GCC unroll 16
-    for (int k = 0; k < nt * mr; k++)
         y[k] = _mm512_setzero_ps();
-#pragma GCC unroll 4
-    for (int k = 0; k < nt; k++)
-        s[k].d = s[k].dmin = _mm512_setzero_ps();
+    }
     for (int b = 0; b < p->blocks; b++, w += f->bytes, x += next) {
         if (f->super && b % 8 == 0) {
-#pragma GCC unroll 4
-            for (int k = 0; k < nt; k++)
-                unpack_super(f, w + k * far, &s[k]);
+            unpack_super(f, w, &s);
             w += f->super;
         }
+        if (mr >= MANY && i == 0)
+            fetch(w, f->bytes);
+        unpack(f, &s, w, &block);
 #pragma GCC unroll 4
-        for (int k = 0; k < nt; k++) {
-            struct block block;
-            if (i == 0)
-                fetch(w + k * far + (nt == 1 ? 8192 : 2048), f->bytes);
-            unpack(f, &s[k], w + k * far, &block);
-#pragma GCC unroll 4
-            for (int j = 0; j < mr; j += TURN)
-                add_records(f, &block, x, at + j, mr < TURN ? mr : TURN, y + k * mr + j);
-        }
+        for (int j = 0; j < mr; j += TURN)
+            add_records(f, &block, x, at + j, mr < TURN ? mr : TURN, y + j);
     }
-#pragma GCC unroll 4
-    for (int k = 0; k < nt; k++)
-        for (int j = 0; j < mr; j++)
-            store(p, t + k * step, i + j, y[k * mr + j]);
+    for (int k = 0; k < mr; k++)
+        store(p, t, i + k, y[k]);
 }
 
-// All input rows with the same tiles. Rows are even in number, since each input has two; four tiles take two of them, or sums would not stay in registers.
-INLINE void rows_tiles(const struct tt_format *f, int nt, const struct tt_product *p, int t, int step) {
-    int i = 0; // rows done
-    for (; nt == 1 && !f->super && i + 16 <= p->m; i += 16) // K-quants need the registers for scales
-        row_tiles(f, 16, nt, p, t, step, i);
-    for (; nt < 4 && i + 8 <= p->m; i += 8)
-        row_tiles(f, 8, nt, p, t, step, i);
-    if (nt < 4 && (p->m - i) & 4) {
-        row_tiles(f, 4, nt, p, t, step, i);
-        i += 4;
-    }
-    if (i < p->m)
-        row_tiles(f, 2, nt, p, t, step, i);
-}
-
-// nt streams of memory, from as many equal parts of the range; returns the first tile that is left over.
-INLINE int streams(const struct tt_format *f, int nt, const struct tt_product *p, int tile0, int tile1) {
-    int part = (tile1 - tile0) / nt;
-    for (int t = tile0; t < tile0 + part; t++)
-        rows_tiles(f, nt, p, t, part);
-    return tile0 + nt * part;
-}
-
+// Rows are even in number, since each input has two.
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
-    if (p->m == 2)
-        tile0 = streams(f, 4, p, tile0, tile1);
-    else if (p->m <= TT_GROUP / 2)
-        tile0 = streams(f, 2, p, tile0, tile1);
-    for (int t = tile0; t < tile1; t++)
-        rows_tiles(f, 1, p, t, 0);
+    for (int t = tile0; t < tile1; t++) {
+        int i = 0; // rows done
+        for (; !f->super && i + 16 <= p->m; i += 16) // K-quants need the registers for scales
+            tile_rows(f, 16, p, t, i);
+        for (; i + 8 <= p->m; i += 8)
+            tile_rows(f, 8, p, t, i);
+        if ((p->m - i) & 4) {
+            tile_rows(f, 4, p, t, i);
+            i += 4;
+        }
+        if (i < p->m)
+            tile_rows(f, 2, p, t, i);
+    }
 }
 
 // One kernel for each format, whose fields are constants in it.

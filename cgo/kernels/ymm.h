@@ -133,10 +133,10 @@ INLINE size_t next_block(const struct tt_product *p, const struct tt_format *f, 
     return p->blocks > 1 ? tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0) : 0;
 }
 
-// Asks for weights some blocks ahead: the processor's own prefetcher does not keep up with one stream and much work.
+// Asks for weights some blocks ahead: with many rows the processor's own prefetcher, which follows the loads, falls behind the work on each.
 INLINE void fetch(const uint8_t *w, int bytes) {
     for (int k = 0; k < bytes; k += 64)
-        _mm_prefetch((const char *)w + k, _MM_HINT_T0);
+        _mm_prefetch((const char *)w + 8192 + k, _MM_HINT_T0);
 }
 
 // mr input rows from row i on, all of one group, with half h of tile t.
@@ -155,7 +155,7 @@ INLINE void half_rows(const struct tt_format *f, int mr, const struct tt_product
             w += f->super;
         }
         if (i == 0 && h == 0)
-            fetch(w + 8192, f->bytes);
+            fetch(w, f->bytes);
         unpack(f, &s, w, h, &half);
 #pragma GCC unroll 4
         for (int k = 0; k < mr; k++)
@@ -166,45 +166,44 @@ INLINE void half_rows(const struct tt_format *f, int mr, const struct tt_product
         store(p, t, h, i + k, y[k]);
 }
 
-// One input row with tiles t, t+step, t+2*step, ... (nt of them).
-INLINE void row_tiles(const struct tt_format *f, int nt, const struct tt_product *p, int t, int step, int i) {
+// Two input rows with both halves of a tile, so that memory is read in its order.
+INLINE void two_rows(const struct tt_format *f, const struct tt_product *p, int t, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
-    size_t far = step * p->tile, next = next_block(p, f, i);
-    __m256 y[8];
-    struct super s[8];
+    size_t next = next_block(p, f, i);
+    __m256 y[4];
+    struct super s[2];
     struct half half;
-#pragma GCC unroll 8
-    for (int k = 0; k < 2 * nt; k++)
-        y[k] = s[k].d = s[k].dmin = _mm256_setzero_ps();
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        y[k] = s[k / 2].d = s[k / 2].dmin = _mm256_setzero_ps();
     for (int b = 0; b < p->blocks; b++, w += f->bytes, x += next) {
         if (f->super && b % 8 == 0) {
-#pragma GCC unroll 8
-            for (int k = 0; k < 2 * nt; k++)
-                unpack_super(f, w + k / 2 * far, k % 2, &s[k]);
+            unpack_super(f, w, 0, &s[0]);
+            unpack_super(f, w, 1, &s[1]);
             w += f->super;
         }
-#pragma GCC unroll 8
-        for (int k = 0; k < 2 * nt; k++) {
-            unpack(f, &s[k], w + k / 2 * far, k % 2, &half);
-            y[k] = add_record(f, &half, (const struct tt_record *)x, y[k]);
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) {
+            if (k % 2 == 0)
+                unpack(f, &s[k / 2], w, k / 2, &half);
+            y[k] = add_record(f, &half, (const struct tt_record *)x + k % 2, y[k]);
         }
     }
-#pragma GCC unroll 8
-    for (int k = 0; k < 2 * nt; k++)
-        store(p, t + k / 2 * step, k % 2, i, y[k]);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        store(p, t, k / 2, i + k % 2, y[k]);
 }
 
+// Rows are even in number, since each input has two.
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
-    int quarter = p->m == 1 ? (tile1 - tile0) / 4 : 0, i;
-    for (int t = tile0; t < tile0 + quarter; t++)
-        row_tiles(f, 4, p, t, quarter, 0);
-    for (int t = tile0 + 4 * quarter; t < tile1; t++) {
-        for (i = 0; i + 4 <= p->m; i += 4) {
+    for (int t = tile0; t < tile1; t++) {
+        int i = 0; // rows done
+        for (; i + 4 <= p->m; i += 4) {
             half_rows(f, 4, p, t, 0, i);
             half_rows(f, 4, p, t, 1, i);
         }
-        for (; i < p->m; i++)
-            row_tiles(f, 1, p, t, 0, i);
+        if (i < p->m)
+            two_rows(f, p, t, i);
     }
 }
 
