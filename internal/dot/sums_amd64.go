@@ -33,3 +33,8 @@ func descend(tops, c, rough, v *float32, a float32, mask uint32, blocks int)
 //
 //go:noescape
 func reach(high, low, v, offset, slack *float32, a, long float32, mask uint32, chunks int)
+
+// fetch asks for a number of cache lines.
+//
+//go:noescape
+func fetch(p *float32, lines int)

@@ -217,3 +217,15 @@ nextlanes:
 
 	VZEROUPPER
 	RET
+
+// func fetch(p *float32, lines int)
+TEXT ·fetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), SI
+	MOVQ lines+8(FP), CX
+
+nextline:
+	PREFETCHT0 (SI)
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  nextline
+	RET

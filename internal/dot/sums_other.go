@@ -26,3 +26,5 @@ func descend(_, _, _, _ *float32, _ float32, _ uint32, _ int) {
 func reach(_, _, _, _, _ *float32, _, _ float32, _ uint32, _ int) {
 	panic("dot: no assembly for this processor")
 }
+
+func fetch(*float32, int) { panic("dot: no assembly for this processor") }

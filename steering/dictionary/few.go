@@ -58,6 +58,7 @@ func (w *few) encode(dst []Feature, products, slack []float32, a, long float32) 
 	}
 	sortByIndex(w.list)
 	for j := range w.list {
+		w.fetch(w.list, j+ahead)
 		w.list[j].Value = w.exact(w.list[j].Index)
 	}
 	return w.choose(dst)
@@ -86,7 +87,8 @@ func (w *few) narrow() {
 		w.best = keep(w.best, f, w.c.d.Form.Act.K)
 	}
 	floor := float32(math.Inf(1))
-	for _, f := range w.best {
+	for j, f := range w.best {
+		w.fetch(w.best, j+ahead)
 		v := w.exact(f.Index)
 		if w.mask == dot.Unsigned {
 			v = abs(v)
@@ -101,6 +103,16 @@ func (w *few) narrow() {
 		}
 	}
 	w.list = w.list[:n]
+}
+
+// ahead is how many features before its turn a row of the dictionary is asked for: rows lie anywhere in more memory than the processor's caches hold.
+const ahead = 2
+
+func (w *few) fetch(list []Feature, j int) {
+	if j < len(list) {
+		in := w.c.d.Form.In
+		dot.Fetch(w.m[int(list[j].Index)*in:][:in])
+	}
 }
 
 func (w *few) exact(i int32) float32 {
