@@ -196,4 +196,3 @@ func scatter(dst, src []float32, n, cols, stride int) {
 		}
 	}
 }
-

@@ -80,6 +80,7 @@ func NewSession(model []byte, o Options) (*Session, error) {
 	s := &Session{}
 	st := C.tt_session_create(unsafe.Pointer(unsafe.SliceData(model)), C.size_t(len(model)), &opts, &s.p)
 	runtime.KeepAlive(model)
+	C.tt_tidy()
 	return s, take(st, "create session")
 }
 

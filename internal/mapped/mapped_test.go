@@ -31,6 +31,12 @@ func TestOpen(t *testing.T) {
 			if !bytes.Equal(f.Bytes(), want) {
 				t.Errorf("Bytes() has %d bytes, want %d", len(f.Bytes()), len(want))
 			}
+			f.Release(nil)
+			f.Release(f.Bytes()[len(want)/2:])
+			f.Release([]byte("of another file"))
+			if !bytes.Equal(f.Bytes(), want) {
+				t.Error("released bytes read otherwise")
+			}
 			if err := errors.Join(f.Close(), f.Close(), (*File)(nil).Close()); err != nil {
 				t.Error(err)
 			}
