@@ -73,14 +73,9 @@ func (s *store) supply(weights []decoder.Weight) (map[string]*ort.Value, error) 
 
 // prepare brings weights into memory, several at a time.
 func (s *store) prepare(weights []decoder.Weight) error {
-	var places [][]byte
-	if s.device == nil {
-		memory, err := room(weights)
-		if err != nil {
-			return err
-		}
-		s.memory = append(s.memory, memory)
-		places = divide(memory, weights)
+	bring, err := s.bringer(weights)
+	if err != nil {
+		return err
 	}
 	var total, done int64
 	for i := range weights {
@@ -117,13 +112,7 @@ func (s *store) prepare(weights []decoder.Weight) error {
 		wg.Go(func() {
 			for at := take(); at >= 0; at = take() {
 				w := &weights[at]
-				var h *heldWeight
-				var err error
-				if s.device == nil {
-					h, err = bring(w, places[at])
-				} else {
-					h, err = s.send(w)
-				}
+				h, err := bring(at)
 				for i := range w.Pieces {
 					s.release(w.Pieces[i].Data)
 				}
@@ -133,6 +122,22 @@ func (s *store) prepare(weights []decoder.Weight) error {
 	}
 	wg.Wait()
 	return first
+}
+
+// bringer returns the function that brings weight i: into its part of memory for all of them, or to the device.
+func (s *store) bringer(weights []decoder.Weight) (func(i int) (*heldWeight, error), error) {
+	if s.device != nil {
+		return func(i int) (*heldWeight, error) { return s.send(&weights[i]) }, nil
+	}
+	memory, err := room(weights)
+	if err != nil {
+		return nil, err
+	}
+	if memory != nil {
+		s.memory = append(s.memory, memory)
+	}
+	parts := divide(memory, weights)
+	return func(i int) (*heldWeight, error) { return bring(&weights[i], parts[i]) }, nil
 }
 
 // send brings one weight to the device.

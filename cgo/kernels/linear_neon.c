@@ -151,9 +151,9 @@ INLINE void tile_rows(const struct tt_format *f, int mr, int nh, const struct tt
                 y[h * mr + k] = add_record(f, &quarter, (const struct tt_record *)x + k, y[h * mr + k]);
         }
     }
-#pragma GCC unroll 8
-    for (int k = 0; k < mr * nh; k++)
-        store(p, t, h0 + k / mr, i + k % mr, y[k]);
+#pragma GCC unroll 4
+    for (int k = 0; k < mr * nh; k += TT_TERMS)
+        store(p, t, h0 + k / mr, (i + k % mr) / TT_TERMS, vaddq_f32(y[k], y[k + 1]));
 }
 
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
@@ -162,8 +162,8 @@ INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int 
         for (; i + 8 <= p->m; i += 8)
             for (int h = 0; h < 4; h++)
                 tile_rows(f, 8, 1, p, t, h, i);
-        for (; i < p->m; i++)
-            tile_rows(f, 1, 4, p, t, 0, i);
+        for (; i < p->m; i += 2)
+            tile_rows(f, 2, 4, p, t, 0, i);
     }
 }
 

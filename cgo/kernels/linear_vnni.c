@@ -182,11 +182,12 @@ INLINE void tile_rows(const struct tt_format *f, int mr, const struct tt_product
         for (int j = 0; j < mr; j += TURN)
             add_records(f, &block, x, at + j, mr < TURN ? mr : TURN, y + j);
     }
-    for (int k = 0; k < mr; k++)
-        store(p, t, i + k, y[k]);
+#pragma GCC unroll 8
+    for (int k = 0; k < mr; k += TT_TERMS)
+        store(p, t, (i + k) / TT_TERMS, _mm512_add_ps(y[k], y[k + 1]));
 }
 
-// Rows are even in number, since each input has two.
+// Rows of scratch are even in number, since each input has two.
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
     for (int t = tile0; t < tile1; t++) {
         int i = 0; // rows done
@@ -235,23 +236,35 @@ static void linear(const struct tt_product *p, int tile0, int tile1) {
     }
 }
 
-// Rounds 32 inputs; see quantise_block of plain.c, whose bits these are.
-VNNI static void quantise_block(const struct tt_format *f, const float *x, struct tt_record *rec) {
-    __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
-    __m512i sign = _mm512_set1_epi32(0x7fffffff);
-    __m512i bits = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(a), sign), _mm512_and_si512(_mm512_castps_si512(b), sign));
-    float max = tt_f32_of_bits(_mm512_reduce_max_epu32(bits)), inverse = max < TT_TINY ? 0 : 127.0f / max;
-    rec->dx = max < TT_TINY ? 0 : max / 127.0f;
-    __m128i first = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a, _mm512_set1_ps(inverse))));
-    __m128i last = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(b, _mm512_set1_ps(inverse))));
-    _mm_storeu_si128((__m128i *)rec->q, first);
-    _mm_storeu_si128((__m128i *)(rec->q + 16), last);
-    tt_record_sums(f, rec, _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(first)), _mm512_reduce_add_epi32(_mm512_cvtepi8_epi32(last)));
+// Four bytes at a time, then the four sums.
+INLINE int32_t sum_bytes(__m128i v) {
+    v = _mm_dpbusd_epi32(_mm_setzero_si128(), _mm_set1_epi8(1), v);
+    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xb1)));
 }
 
-static void quantise(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
-    for (int b = 0; b < blocks; b++)
-        quantise_block(f, x + b * TT_COLS, (struct tt_record *)(record + b * stride));
+// Rounds 32 inputs, and leaves in v what rounding left over; see plain.c, whose bits these are.
+INLINE void quantise_block(const struct tt_format *f, __m512 *v, struct tt_record *rec) {
+    __m512i sign = _mm512_set1_epi32(0x7fffffff), q[2];
+    __m128i bytes[2];
+    __m512i bits = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(v[0]), sign), _mm512_and_si512(_mm512_castps_si512(v[1]), sign));
+    float max = tt_f32_of_bits(_mm512_reduce_max_epu32(bits)), inverse = max < TT_TINY ? 0 : 127.0f / max;
+    rec->dx = max < TT_TINY ? 0 : max / 127.0f;
+    for (int k = 0; k < 2; k++) {
+        q[k] = _mm512_cvtps_epi32(_mm512_mul_ps(v[k], _mm512_set1_ps(inverse)));
+        v[k] = _mm512_sub_ps(v[k], _mm512_mul_ps(_mm512_set1_ps(rec->dx), _mm512_cvtepi32_ps(q[k])));
+        bytes[k] = _mm512_cvtepi32_epi8(q[k]);
+        _mm_storeu_si128((__m128i *)(rec->q + 16 * k), bytes[k]);
+    }
+    tt_record_sums(f, rec, sum_bytes(bytes[0]), sum_bytes(bytes[1]));
+}
+
+VNNI static void quantise(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
+    for (int b = 0; b < blocks; b++, x += TT_COLS, record += stride) {
+        __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
+        quantise_block(f, v, (struct tt_record *)record);
+        quantise_block(f, v, (struct tt_record *)record + 1);
+    }
 }
 
 static int usable(void) {

@@ -32,9 +32,13 @@ static void quantise_block(const struct tt_format *f, const float *x, struct tt_
 
 void tt_quantise_plain(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
     for (int b = 0; b < blocks; b++) {
-        struct tt_record rec;
-        quantise_block(f, x + b * TT_COLS, &rec);
-        memcpy(record + b * stride, &rec, sizeof rec);
+        struct tt_record terms[TT_TERMS];
+        float rest[TT_COLS];
+        quantise_block(f, x + b * TT_COLS, &terms[0]);
+        for (int c = 0; c < TT_COLS; c++)
+            rest[c] = x[b * TT_COLS + c] - terms[0].dx * terms[0].q[c];
+        quantise_block(f, rest, &terms[1]);
+        memcpy(record + b * stride, terms, sizeof terms);
     }
 }
 
@@ -90,8 +94,10 @@ static void tile_group(const struct tt_product *p, const uint8_t *tile, int t, i
         }
     }
     int rows = p->rows - t * TT_TILE < TT_TILE ? p->rows - t * TT_TILE : TT_TILE;
-    for (int i = 0; i < n; i++)
-        memcpy(p->y + (size_t)(i0 + i) * p->ldy + (size_t)t * TT_TILE, y[i], rows * sizeof(float));
+    int terms = p->f->groups ? TT_TERMS : 1;
+    for (int i = 0; i < n; i += terms)
+        for (int r = 0; r < rows; r++)
+            p->y[(size_t)((i0 + i) / terms) * p->ldy + (size_t)t * TT_TILE + r] = terms > 1 ? y[i][r] + y[i + 1][r] : y[i][r];
 }
 
 static void linear(const struct tt_product *p, int tile0, int tile1) {

@@ -125,8 +125,8 @@ struct tt_product {
     size_t tile; // bytes
     int rows, blocks;
     const uint8_t *scratch;
-    int m;
-    float *y;
+    int m; // rows of scratch: of quantised inputs TT_TERMS each
+    float *y; // a row an input
     size_t ldy;
 };
 
@@ -141,6 +141,7 @@ struct tt_segment;
 struct tt_isa {
     const char *name;
     int (*usable)(void);
+    // Both terms of a row of x, the second of a block behind the first; blocks are stride bytes apart.
     void (*quantise)(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks);
     void (*linear)(const struct tt_product *p, int tile0, int tile1);
     void (*attend)(struct tt_segment *s);

@@ -161,12 +161,12 @@ INLINE void half_rows(const struct tt_format *f, int mr, const struct tt_product
         for (int k = 0; k < mr; k++)
             y[k] = add_record(f, &half, (const struct tt_record *)x + k, y[k]);
     }
-#pragma GCC unroll 4
-    for (int k = 0; k < mr; k++)
-        store(p, t, h, i + k, y[k]);
+#pragma GCC unroll 2
+    for (int k = 0; k < mr; k += TT_TERMS)
+        store(p, t, h, (i + k) / TT_TERMS, _mm256_add_ps(y[k], y[k + 1]));
 }
 
-// Two input rows with both halves of a tile, so that memory is read in its order.
+// One input, which is two rows, with both halves of a tile, so that memory is read in its order.
 INLINE void two_rows(const struct tt_format *f, const struct tt_product *p, int t, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
     size_t next = next_block(p, f, i);
@@ -189,12 +189,11 @@ INLINE void two_rows(const struct tt_format *f, const struct tt_product *p, int 
             y[k] = add_record(f, &half, (const struct tt_record *)x + k % 2, y[k]);
         }
     }
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++)
-        store(p, t, k / 2, i + k % 2, y[k]);
+    store(p, t, 0, i / TT_TERMS, _mm256_add_ps(y[0], y[1]));
+    store(p, t, 1, i / TT_TERMS, _mm256_add_ps(y[2], y[3]));
 }
 
-// Rows are even in number, since each input has two.
+// Rows of scratch are even in number, since each input has two.
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
     for (int t = tile0; t < tile1; t++) {
         int i = 0; // rows done
