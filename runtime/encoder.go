@@ -114,8 +114,8 @@ func (h *heldEncoder) bring(on *device) error {
 // rounded bounds the error of a sum of n products in float32, as a share of the lengths of its factors.
 func rounded(n int) float64 { return float64(n) * 0x1p-24 }
 
-// inputs of packed products are held to 16 bits of the largest of 32: as a share of the activation's length at most √32 · 2^-16.
-const packedInput = 5.657 * 0x1p-16
+// inputs of packed products are rounded to steps of 1/(127·254) of the largest of 32: as a share of the activation's length by at most √32 half steps.
+const packedInput = 5.657 / (2 * 127 * 254)
 
 // pack quantises the rows and measures what each of them loses.
 func (h *heldEncoder) pack() error {

@@ -71,7 +71,7 @@ func kept(t Type, head int, x []float32) []float32 {
 	return out
 }
 
-// roundBytes is the rounding of plain.c: bytes and one scale, the largest magnitude / 127.
+// roundBytes is the rounding of plain.c: bytes and one scale, 254 times that of inputs.
 func roundBytes(x []float32) {
 	var top float32
 	for _, v := range x {
@@ -83,7 +83,7 @@ func roundBytes(x []float32) {
 	}
 	inverse := 127 / top
 	for i, v := range x {
-		x[i] = top / 127 * float32(int8(math.RoundToEven(float64(v*inverse))))
+		x[i] = 254 * (top / (127 * 254)) * float32(int8(math.RoundToEven(float64(v*inverse))))
 	}
 }
 

@@ -24,7 +24,7 @@ struct stored {
     uint8_t columns[4 * TT_MAX_HEAD];
 };
 
-// Columns rounded to bytes as inputs of products are.
+// Columns rounded to the high bytes of inputs of products.
 static void to_bytes(const float *src, int n, struct stored *dst) {
     float all[TT_MAX_HEAD];
     struct tt_record record[TT_MAX_HEAD / TT_COLS];
@@ -33,8 +33,8 @@ static void to_bytes(const float *src, int n, struct stored *dst) {
     memset(all + n, 0, (groups * TT_COLS - n) * sizeof *src);
     tt_active()->quantise(&TT_FORMATS[AT_Q8_0], all, (uint8_t *)record, sizeof record[0], groups);
     for (int g = 0; g < groups; g++) {
-        dst->scale[g] = record[g].dx;
-        memcpy(dst->columns + g * TT_COLS, record[g].q, TT_COLS);
+        dst->scale[g] = TT_HIGH * record[g].dx;
+        memcpy(dst->columns + g * TT_COLS, record[g].high, TT_COLS);
     }
 }
 

@@ -35,5 +35,5 @@ size_t tt_scratch_bytes(int type, int m, int cols) {
     const struct tt_format *f = tt_format_of(type);
     if (!good_cols(f, cols) || m <= 0)
         return 0;
-    return (size_t)m * (f->groups ? TT_TERMS : 1) * tt_blocks(cols) * f->record;
+    return (size_t)m * tt_blocks(cols) * f->record;
 }

@@ -117,22 +117,9 @@ func product(tb testing.TB, x []float32, w Weight, m, threads int) []float32 {
 	return y
 }
 
-// rounded is what the kernels make of inputs: two terms of 8 bits per 32 columns, the second for what the first leaves over. Written anew here, from
+// rounded is what the kernels make of inputs: 16 bits per 32 columns in two bytes, the second for what the first leaves over. Written anew here, from
 // the definition.
 func rounded(x []float32, _ int) []float64 {
-	first := term(x)
-	rest := make([]float32, len(x))
-	for i, v := range x {
-		rest[i] = v - float32(first[i])
-	}
-	second := term(rest)
-	for i, v := range second {
-		first[i] += v
-	}
-	return first
-}
-
-func term(x []float32) []float64 {
 	out := make([]float64, len(x))
 	for i := 0; i < len(x); i += 32 {
 		top := float32(0)
@@ -142,8 +129,11 @@ func term(x []float32) []float64 {
 		if top == 0 {
 			continue
 		}
+		dx := top / (127 * 254)
 		for c, v := range x[i : i+32] {
-			out[i+c] = math.RoundToEven(float64(v*(127/top))) * float64(top/127)
+			high := math.RoundToEven(float64(v * (127 / top)))
+			low := math.RoundToEven(float64((v - 254*dx*float32(high)) * (254 * (127 / top))))
+			out[i+c] = (254*high + low) * float64(dx)
 		}
 	}
 	return out

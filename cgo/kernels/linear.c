@@ -20,10 +20,10 @@ int tt_quantise_rows(int type, const float *x, size_t ldx, int m, int cols, void
         return TT_BAD_SHAPE;
     if (i0 < 0 || i1 < i0 || i1 > m)
         return TT_BAD_RANGE;
-    int blocks = tt_blocks(cols), terms = f->groups ? TT_TERMS : 1;
+    int blocks = tt_blocks(cols);
     for (int i = i0; i < i1; i++) {
-        int at = i * terms, first = at - at % TT_GROUP, size = m * terms - first < TT_GROUP ? m * terms - first : TT_GROUP;
-        uint8_t *record = (uint8_t *)scratch + tt_record_at(f, m * terms, blocks, at, 0);
+        int first = i - i % TT_GROUP, size = m - first < TT_GROUP ? m - first : TT_GROUP;
+        uint8_t *record = (uint8_t *)scratch + tt_record_at(f, m, blocks, i, 0);
         if (f->groups)
             tt_active()->quantise(f, x + i * ldx, record, (size_t)size * f->record, blocks);
         else
@@ -39,13 +39,13 @@ int tt_quantise(int type, const float *x, size_t ldx, int m, int cols, void *scr
 // Inputs and tiles that are multiplied with each other before the next ones come: both then stay in the processor's second cache.
 enum { INPUTS = 32, TILES = 16 };
 
-static void blocked(const struct tt_product *p, int terms, int tile0, int tile1) {
+static void blocked(const struct tt_product *p, int tile0, int tile1) {
     struct tt_product part = *p;
     for (int t = tile0; t < tile1; t += TILES)
-        for (int i = 0; i < p->m; i += INPUTS * terms) {
+        for (int i = 0; i < p->m; i += INPUTS) {
             part.scratch = p->scratch + tt_record_at(p->f, p->m, p->blocks, i, 0);
-            part.m = p->m - i < INPUTS * terms ? p->m - i : INPUTS * terms;
-            part.y = p->y + (size_t)(i / terms) * p->ldy;
+            part.m = p->m - i < INPUTS ? p->m - i : INPUTS;
+            part.y = p->y + (size_t)i * p->ldy;
             tt_active()->linear(&part, t, tile1 - t < TILES ? tile1 : t + TILES);
         }
 }
@@ -59,10 +59,10 @@ int tt_linear_rows(int type, const void *packed, int rows, int cols, const void 
         return TT_BAD_SHAPE;
     if (tile0 < 0 || tile1 < tile0 || tile1 > tt_tiles(rows))
         return TT_BAD_RANGE;
-    int blocks = tt_blocks(cols), terms = f->groups ? TT_TERMS : 1;
-    struct tt_product p = {f, packed, tt_tile_bytes(f, blocks), rows, blocks, scratch, m * terms, y, ldy};
-    if (terms > 1 && m > INPUTS)
-        blocked(&p, terms, tile0, tile1);
+    int blocks = tt_blocks(cols);
+    struct tt_product p = {f, packed, tt_tile_bytes(f, blocks), rows, blocks, scratch, m, y, ldy};
+    if (f->groups && m > INPUTS)
+        blocked(&p, tile0, tile1);
     else
         tt_active()->linear(&p, tile0, tile1);
     return TT_OK;

@@ -103,13 +103,17 @@ INLINE int32x4_t dot16(int32x4_t acc, const int8x16_t *code, int8x16_t x) {
     return vdotq_laneq_s32(acc, code[3], x, 3);
 }
 
+INLINE int32x4_t dot_group(const struct tt_format *f, const struct quarter *w, const int8_t *q, int g) {
+    int32x4_t acc = dot16(vdupq_n_s32(0), w->code + 4 * g, vld1q_s8(q + 16 * g));
+    return f->groups == 1 ? dot16(acc, w->code + 4, vld1q_s8(q + 16)) : acc;
+}
+
 // One record with one unpacked quarter. Codes of 8 bits are signed already.
 INLINE float32x4_t add_record(const struct tt_format *f, const struct quarter *w, const struct tt_record *rec, float32x4_t y) {
     for (int g = 0; g < f->groups; g++) {
-        int32x4_t acc = vdupq_n_s32(f->offset && f->low < 8 ? rec->off[g] : 0);
-        acc = dot16(acc, w->code + 4 * g, vld1q_s8(rec->q + 16 * g));
-        if (f->groups == 1)
-            acc = dot16(acc, w->code + 4, vld1q_s8(rec->q + 16));
+        int32x4_t acc = vmlaq_n_s32(dot_group(f, w, rec->low, g), dot_group(f, w, rec->high, g), TT_HIGH);
+        if (f->offset && f->low < 8)
+            acc = vaddq_s32(acc, vdupq_n_s32(rec->off[g]));
         y = vfmaq_f32(y, w->scale[g], vmulq_n_f32(vcvtq_f32_s32(acc), rec->dx));
         if (!f->offset)
             y = vfmaq_n_f32(y, w->min[g], rec->sum[g]);
@@ -129,7 +133,7 @@ INLINE void store(const struct tt_product *p, int t, int h, int i, float32x4_t y
 INLINE void tile_rows(const struct tt_format *f, int mr, int nh, const struct tt_product *p, int t, int h0, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
     size_t next = p->blocks > 1 ? tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0) : 0;
-    float32x4_t y[8];
+    float32x4_t y[4];
     struct super s[4];
     struct quarter quarter;
 #pragma GCC unroll 8
@@ -152,18 +156,18 @@ INLINE void tile_rows(const struct tt_format *f, int mr, int nh, const struct tt
         }
     }
 #pragma GCC unroll 4
-    for (int k = 0; k < mr * nh; k += TT_TERMS)
-        store(p, t, h0 + k / mr, (i + k % mr) / TT_TERMS, vaddq_f32(y[k], y[k + 1]));
+    for (int k = 0; k < mr * nh; k++)
+        store(p, t, h0 + k / mr, i + k % mr, y[k]);
 }
 
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
     for (int t = tile0; t < tile1; t++) {
         int i = 0;
-        for (; i + 8 <= p->m; i += 8)
+        for (; i + 4 <= p->m; i += 4)
             for (int h = 0; h < 4; h++)
-                tile_rows(f, 8, 1, p, t, h, i);
-        for (; i < p->m; i += 2)
-            tile_rows(f, 2, 4, p, t, 0, i);
+                tile_rows(f, 4, 1, p, t, h, i);
+        for (; i < p->m; i++)
+            tile_rows(f, 1, 4, p, t, 0, i);
     }
 }
 

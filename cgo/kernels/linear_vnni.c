@@ -3,12 +3,12 @@
 // Products with AVX-512 VNNI.
 //
 // A block's 512 codes fill eight vectors of unsigned bytes, one for each quad: a 32-bit lane is four columns of one row. Against each, four
-// inputs are broadcast and one instruction adds four products to each lane, so that after eight of them a vector holds the sums of 16 rows,
-// exactly. One conversion and one fused multiply-add bring them to the result:
+// high bytes of inputs are broadcast and one instruction adds four products to each lane, so that after eight of them a vector holds the sums of 16 rows,
+// exactly; the low bytes likewise. One conversion and one fused multiply-add bring them to the result:
 //
-//     y += scale * (dx * (sum + off))        with minimums also    y += min * sum_of_inputs
+//     y += scale * (dx * (TT_HIGH * high + low + off))        with minimums also    y += min * sum_of_inputs
 //
-// A tile's block is unpacked once for up to 16 input rows. Tiles are read one behind the other: in huge pages the processor's own prefetcher fills the bus
+// A tile's block is unpacked once for up to eight inputs. Tiles are read one behind the other: in huge pages the processor's own prefetcher fills the bus
 // with this one stream. Each row's operations and their order are the same everywhere.
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -44,12 +44,19 @@ INLINE __m512i bits8(__m512i v, int n, int mask) {
     return and8(n >= 0 ? _mm512_srli_epi16(v, n > 0 ? n : 0) : _mm512_slli_epi16(v, n < 0 ? -n : 0), mask);
 }
 
+// Loads stay in the order of memory: where gcc moved the last line of a block to the front, the prefetcher lost the stream, a fifth of the time.
+INLINE __m512i load(const uint8_t *p) {
+    __m512i v;
+    __asm__ volatile("vmovdqu64 %1, %0" : "=v"(v) : "m"(*(const uint8_t(*)[64])p));
+    return v;
+}
+
 INLINE void unpack_codes(const struct tt_format *f, const uint8_t *p, __m512i *code) {
     __m512i low[8], high[2];
     for (int i = 0; i < f->low; i++)
-        low[i] = _mm512_loadu_si512(p + 64 * i);
+        low[i] = load(p + 64 * i);
     for (int i = 0; i < f->high; i++)
-        high[i] = _mm512_loadu_si512(p + 64 * (f->low + i));
+        high[i] = load(p + 64 * (f->low + i));
     for (int s = 0; s < 8; s++) {
         if (f->low == 8)
             code[s] = _mm512_xor_si512(low[s], _mm512_set1_epi8((char)0x80));
@@ -116,26 +123,35 @@ INLINE __m512 add_sum(__m512 y, __m512 a, const struct tt_record *rec, int g) {
     return y;
 }
 
-// n records, at x + at[k], with one unpacked block. The rows take turns, so that as many chains of sums, at most TURN, run side by side.
-#define TURN 8
+// TT_HIGH * high + low
+INLINE __m512i whole(__m512i high, __m512i low) {
+    return _mm512_add_epi32(low, _mm512_sub_epi32(_mm512_slli_epi32(high, 8), _mm512_add_epi32(high, high)));
+}
+
+// n records, at x + at[k], with one unpacked block. The rows take turns, so that twice as many chains of sums run side by side.
+#define TURN 4
 INLINE void add_records(const struct tt_format *f, const struct block *w, const uint8_t *x, const size_t *at, int n, __m512 *y) {
-    const struct tt_record *rec[8];
-    __m512i acc[8];
+    const struct tt_record *rec[TURN];
+    __m512i high[TURN], low[TURN];
     int quads = 8 / f->groups;
     for (int k = 0; k < n; k++)
         rec[k] = (const struct tt_record *)(x + at[k]);
     for (int g = 0; g < f->groups; g++) {
-#pragma GCC unroll 8
-        for (int k = 0; k < n; k++)
-            acc[k] = f->offset ? _mm512_set1_epi32(rec[k]->off[g]) : _mm512_setzero_si512();
+#pragma GCC unroll 4
+        for (int k = 0; k < n; k++) {
+            high[k] = _mm512_setzero_si512();
+            low[k] = f->offset ? _mm512_set1_epi32(rec[k]->off[g]) : _mm512_setzero_si512();
+        }
 #pragma GCC unroll 8
         for (int s = g * quads; s < g * quads + quads; s++)
-#pragma GCC unroll 8
-            for (int k = 0; k < n; k++)
-                acc[k] = dot4(acc[k], w->code[s], rec[k]->q + 4 * s);
-#pragma GCC unroll 8
+#pragma GCC unroll 4
+            for (int k = 0; k < n; k++) {
+                high[k] = dot4(high[k], w->code[s], rec[k]->high + 4 * s);
+                low[k] = dot4(low[k], w->code[s], rec[k]->low + 4 * s);
+            }
+#pragma GCC unroll 4
         for (int k = 0; k < n; k++) {
-            __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[k]), _mm512_set1_ps(rec[k]->dx));
+            __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(whole(high[k], low[k])), _mm512_set1_ps(rec[k]->dx));
             y[k] = add_scaled(y[k], w->scale[g], sum);
             if (!f->offset)
                 y[k] = add_sum(y[k], w->min[g], rec[k], g);
@@ -151,7 +167,7 @@ INLINE void store(const struct tt_product *p, int t, int i, __m512 y) {
 
 // Asks for weights some blocks ahead. With few rows this only costs, a quarter of the time on a Zen 4; with many the processor's own prefetcher, which follows
 // the loads, falls behind the work on each.
-enum { AHEAD = 4096, MANY = 8 };
+enum { AHEAD = 4096, MANY = 2 };
 INLINE void fetch(const uint8_t *w, int bytes) {
     for (int k = 0; k < bytes; k += 64)
         _mm_prefetch((const char *)w + AHEAD + k, _MM_HINT_T0);
@@ -161,11 +177,11 @@ INLINE void fetch(const uint8_t *w, int bytes) {
 INLINE void tile_rows(const struct tt_format *f, int mr, const struct tt_product *p, int t, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
     size_t next = p->blocks > 1 ? tt_record_at(f, p->m, p->blocks, i, 1) - tt_record_at(f, p->m, p->blocks, i, 0) : 0;
-    size_t at[16];
-    __m512 y[16];
+    size_t at[8];
+    __m512 y[8];
     struct super s = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     struct block block;
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int k = 0; k < mr; k++) {
         at[k] = sizeof(struct tt_record) * k;
         y[k] = _mm512_setzero_ps();
@@ -178,29 +194,30 @@ INLINE void tile_rows(const struct tt_format *f, int mr, const struct tt_product
         if (mr >= MANY && i == 0)
             fetch(w, f->bytes);
         unpack(f, &s, w, &block);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
         for (int j = 0; j < mr; j += TURN)
             add_records(f, &block, x, at + j, mr < TURN ? mr : TURN, y + j);
     }
 #pragma GCC unroll 8
-    for (int k = 0; k < mr; k += TT_TERMS)
-        store(p, t, (i + k) / TT_TERMS, _mm512_add_ps(y[k], y[k + 1]));
+    for (int k = 0; k < mr; k++)
+        store(p, t, i + k, y[k]);
 }
 
-// Rows of scratch are even in number, since each input has two.
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
     for (int t = tile0; t < tile1; t++) {
         int i = 0; // rows done
-        for (; !f->super && i + 16 <= p->m; i += 16) // K-quants need the registers for scales
-            tile_rows(f, 16, p, t, i);
         for (; i + 8 <= p->m; i += 8)
             tile_rows(f, 8, p, t, i);
         if ((p->m - i) & 4) {
             tile_rows(f, 4, p, t, i);
             i += 4;
         }
-        if (i < p->m)
+        if ((p->m - i) & 2) {
             tile_rows(f, 2, p, t, i);
+            i += 2;
+        }
+        if (i < p->m)
+            tile_rows(f, 1, p, t, i);
     }
 }
 
@@ -236,35 +253,28 @@ static void linear(const struct tt_product *p, int tile0, int tile1) {
     }
 }
 
-// Four bytes at a time, then the four sums.
-INLINE int32_t sum_bytes(__m128i v) {
-    v = _mm_dpbusd_epi32(_mm_setzero_si128(), _mm_set1_epi8(1), v);
-    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xb1)));
-}
-
-// Rounds 32 inputs, and leaves in v what rounding left over; see plain.c, whose bits these are.
-INLINE void quantise_block(const struct tt_format *f, __m512 *v, struct tt_record *rec) {
-    __m512i sign = _mm512_set1_epi32(0x7fffffff), q[2];
-    __m128i bytes[2];
+// Rounds 32 inputs; see quantise_block of plain.c, whose bits these are.
+INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_record *rec) {
+    __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
+    __m512i sign = _mm512_set1_epi32(0x7fffffff);
     __m512i bits = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(v[0]), sign), _mm512_and_si512(_mm512_castps_si512(v[1]), sign));
-    float max = tt_f32_of_bits(_mm512_reduce_max_epu32(bits)), inverse = max < TT_TINY ? 0 : 127.0f / max;
-    rec->dx = max < TT_TINY ? 0 : max / 127.0f;
+    float max = tt_f32_of_bits(_mm512_reduce_max_epu32(bits)), scale = max < TT_TINY ? 0 : 127.0f / max;
+    int32_t sum[2];
+    rec->dx = max < TT_TINY ? 0 : max / TT_MOST;
     for (int k = 0; k < 2; k++) {
-        q[k] = _mm512_cvtps_epi32(_mm512_mul_ps(v[k], _mm512_set1_ps(inverse)));
-        v[k] = _mm512_sub_ps(v[k], _mm512_mul_ps(_mm512_set1_ps(rec->dx), _mm512_cvtepi32_ps(q[k])));
-        bytes[k] = _mm512_cvtepi32_epi8(q[k]);
-        _mm_storeu_si128((__m128i *)(rec->q + 16 * k), bytes[k]);
+        __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(v[k], _mm512_set1_ps(scale)));
+        __m512 rest = _mm512_sub_ps(v[k], _mm512_mul_ps(_mm512_set1_ps(TT_HIGH * rec->dx), _mm512_cvtepi32_ps(high)));
+        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(rest, _mm512_set1_ps(TT_HIGH * scale)));
+        _mm_storeu_si128((__m128i *)(rec->high + 16 * k), _mm512_cvtepi32_epi8(high));
+        _mm_storeu_si128((__m128i *)(rec->low + 16 * k), _mm512_cvtepi32_epi8(low));
+        sum[k] = _mm512_reduce_add_epi32(whole(high, low));
     }
-    tt_record_sums(f, rec, sum_bytes(bytes[0]), sum_bytes(bytes[1]));
+    tt_record_sums(f, rec, sum[0], sum[1]);
 }
 
 VNNI static void quantise(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
-    for (int b = 0; b < blocks; b++, x += TT_COLS, record += stride) {
-        __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
-        quantise_block(f, v, (struct tt_record *)record);
-        quantise_block(f, v, (struct tt_record *)record + 1);
-    }
+    for (int b = 0; b < blocks; b++)
+        quantise_block(f, x + b * TT_COLS, (struct tt_record *)(record + b * stride));
 }
 
 static int usable(void) {

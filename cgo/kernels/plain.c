@@ -12,7 +12,7 @@ static inline int8_t round_byte(float v) {
     return (int8_t)(u & 0xff);
 }
 
-// dx = max|x| / 127; the maximum is taken over the bits, so that a NaN wins and is not lost.
+// dx = max|x| / TT_MOST; the maximum is taken over the bits, so that a NaN wins and is not lost. low is of what high leaves over.
 static void quantise_block(const struct tt_format *f, const float *x, struct tt_record *rec) {
     uint32_t top = 0, u[TT_COLS];
     memcpy(u, x, sizeof u);
@@ -20,25 +20,23 @@ static void quantise_block(const struct tt_format *f, const float *x, struct tt_
         uint32_t a = u[c] & 0x7fffffff;
         top = a > top ? a : top;
     }
-    float max = tt_f32_of_bits(top), inverse = max < TT_TINY ? 0 : 127.0f / max;
-    rec->dx = max < TT_TINY ? 0 : max / 127.0f;
+    float max = tt_f32_of_bits(top), high = max < TT_TINY ? 0 : 127.0f / max, low = TT_HIGH * high;
+    rec->dx = max < TT_TINY ? 0 : max / TT_MOST;
+    float step = TT_HIGH * rec->dx;
     int sum[2] = {0, 0};
     for (int c = 0; c < TT_COLS; c++) {
-        rec->q[c] = round_byte(x[c] * inverse);
-        sum[c / 16] += rec->q[c];
+        rec->high[c] = round_byte(x[c] * high);
+        rec->low[c] = round_byte((x[c] - step * rec->high[c]) * low);
+        sum[c / 16] += TT_HIGH * rec->high[c] + rec->low[c];
     }
     tt_record_sums(f, rec, sum[0], sum[1]);
 }
 
 void tt_quantise_plain(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
     for (int b = 0; b < blocks; b++) {
-        struct tt_record terms[TT_TERMS];
-        float rest[TT_COLS];
-        quantise_block(f, x + b * TT_COLS, &terms[0]);
-        for (int c = 0; c < TT_COLS; c++)
-            rest[c] = x[b * TT_COLS + c] - terms[0].dx * terms[0].q[c];
-        quantise_block(f, rest, &terms[1]);
-        memcpy(record + b * stride, terms, sizeof terms);
+        struct tt_record rec;
+        quantise_block(f, x + b * TT_COLS, &rec);
+        memcpy(record + b * stride, &rec, sizeof rec);
     }
 }
 
@@ -47,7 +45,7 @@ static void dot_block(const struct tt_unpacked *u, const struct tt_record *rec, 
     for (int s = quad0; s < quad1; s++)
         for (int r = 0; r < TT_TILE; r++)
             for (int c = 0; c < 4; c++)
-                acc[r] += u->code[s][4 * r + c] * rec->q[4 * s + c];
+                acc[r] += u->code[s][4 * r + c] * (TT_HIGH * rec->high[4 * s + c] + rec->low[4 * s + c]);
 }
 
 static void add_block(const struct tt_format *f, const struct tt_unpacked *u, const struct tt_record *rec, float *y) {
@@ -94,10 +92,8 @@ static void tile_group(const struct tt_product *p, const uint8_t *tile, int t, i
         }
     }
     int rows = p->rows - t * TT_TILE < TT_TILE ? p->rows - t * TT_TILE : TT_TILE;
-    int terms = p->f->groups ? TT_TERMS : 1;
-    for (int i = 0; i < n; i += terms)
-        for (int r = 0; r < rows; r++)
-            p->y[(size_t)((i0 + i) / terms) * p->ldy + (size_t)t * TT_TILE + r] = terms > 1 ? y[i][r] + y[i + 1][r] : y[i][r];
+    for (int i = 0; i < n; i++)
+        memcpy(p->y + (size_t)(i0 + i) * p->ldy + (size_t)t * TT_TILE, y[i], rows * sizeof(float));
 }
 
 static void linear(const struct tt_product *p, int tile0, int tile1) {

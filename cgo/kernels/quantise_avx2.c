@@ -18,38 +18,45 @@ INLINE uint32_t largest(__m256i v) {
     return (uint32_t)_mm_cvtsi128_si32(m);
 }
 
-INLINE int32_t total(__m128i m) {
+INLINE int32_t total(__m256i v) {
+    __m128i m = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
     m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0xb1));
     return _mm_cvtsi128_si32(m);
 }
 
-// Rounds 32 inputs, and leaves in v what rounding left over; see plain.c, whose bits these are.
-INLINE void quantise_block(const struct tt_format *f, __m256 *v, struct tt_record *rec) {
-    __m256i q[4], top = _mm256_setzero_si256();
-    for (int k = 0; k < 4; k++)
-        top = _mm256_max_epi32(top, magnitude(v[k]));
-    float max = tt_f32_of_bits(largest(top)), inverse = max < TT_TINY ? 0 : 127.0f / max;
-    rec->dx = max < TT_TINY ? 0 : max / 127.0f;
-    for (int k = 0; k < 4; k++) {
-        q[k] = _mm256_cvtps_epi32(_mm256_mul_ps(v[k], _mm256_set1_ps(inverse)));
-        v[k] = _mm256_sub_ps(v[k], _mm256_mul_ps(_mm256_set1_ps(rec->dx), _mm256_cvtepi32_ps(q[k])));
-    }
-    // Packing works within 128-bit lanes, which leaves words of four bytes in the order 0 2 4 6 1 3 5 7.
+// Packing works within 128-bit lanes, which leaves words of four bytes in the order 0 2 4 6 1 3 5 7.
+INLINE __m256i bytes(const __m256i *q) {
     __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-    packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    _mm256_storeu_si256((__m256i *)rec->q, packed);
-    __m256i fours = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), packed), _mm256_set1_epi16(1));
-    tt_record_sums(f, rec, total(_mm256_castsi256_si128(fours)), total(_mm256_extracti128_si256(fours, 1)));
+    return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+// Rounds 32 inputs; see quantise_block of plain.c, whose bits these are.
+INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_record *rec) {
+    __m256 v[4];
+    __m256i high[4], low[4], sum[2], top = _mm256_setzero_si256();
+    for (int k = 0; k < 4; k++) {
+        v[k] = _mm256_loadu_ps(x + 8 * k);
+        top = _mm256_max_epi32(top, magnitude(v[k]));
+    }
+    float max = tt_f32_of_bits(largest(top)), scale = max < TT_TINY ? 0 : 127.0f / max;
+    rec->dx = max < TT_TINY ? 0 : max / TT_MOST;
+    for (int k = 0; k < 4; k++) {
+        high[k] = _mm256_cvtps_epi32(_mm256_mul_ps(v[k], _mm256_set1_ps(scale)));
+        __m256 rest = _mm256_sub_ps(v[k], _mm256_mul_ps(_mm256_set1_ps(TT_HIGH * rec->dx), _mm256_cvtepi32_ps(high[k])));
+        low[k] = _mm256_cvtps_epi32(_mm256_mul_ps(rest, _mm256_set1_ps(TT_HIGH * scale)));
+    }
+    for (int k = 0; k < 2; k++) {
+        sum[k] = _mm256_mullo_epi32(_mm256_add_epi32(high[2 * k], high[2 * k + 1]), _mm256_set1_epi32(TT_HIGH));
+        sum[k] = _mm256_add_epi32(sum[k], _mm256_add_epi32(low[2 * k], low[2 * k + 1]));
+    }
+    _mm256_storeu_si256((__m256i *)rec->high, bytes(high));
+    _mm256_storeu_si256((__m256i *)rec->low, bytes(low));
+    tt_record_sums(f, rec, total(sum[0]), total(sum[1]));
 }
 
 AVX2 void tt_quantise_avx2(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
-    for (int b = 0; b < blocks; b++, x += TT_COLS, record += stride) {
-        __m256 v[4];
-        for (int k = 0; k < 4; k++)
-            v[k] = _mm256_loadu_ps(x + 8 * k);
-        quantise_block(f, v, (struct tt_record *)record);
-        quantise_block(f, v, (struct tt_record *)record + 1);
-    }
+    for (int b = 0; b < blocks; b++)
+        quantise_block(f, x + b * TT_COLS, (struct tt_record *)(record + b * stride));
 }
 #endif

@@ -46,16 +46,16 @@ static const struct tt_format TT_FORMATS[] = {
     {TT_F32, 1, 4, 0, 2048, 32, 0, 0, 0, 128},
     {TT_F16, 1, 2, 0, 1024, 16, 0, 0, 0, 128},
     {TT_BF16, 1, 2, 0, 1024, 16, 0, 0, 0, 128},
-    {TT_Q4_0, 32, 18, 0, 288, 4, 0, 8, 1, 48},
-    {TT_Q4_1, 32, 20, 0, 320, 4, 0, 0, 1, 48},
-    {TT_Q5_0, 32, 22, 0, 352, 4, 1, 16, 1, 48},
-    {TT_Q5_1, 32, 24, 0, 384, 4, 1, 0, 1, 48},
-    {TT_Q8_0, 32, 34, 0, 544, 8, 0, 128, 1, 48},
-    {TT_Q2_K, 256, 84, 64, 160, 2, 0, 0, 2, 48},
-    {TT_Q3_K, 256, 110, 32, 224, 2, 1, 4, 2, 48},
-    {TT_Q4_K, 256, 144, 64, 288, 4, 0, 0, 1, 48},
-    {TT_Q5_K, 256, 176, 64, 352, 4, 1, 0, 1, 48},
-    {TT_Q6_K, 256, 210, 32, 416, 4, 2, 32, 2, 48},
+    {TT_Q4_0, 32, 18, 0, 288, 4, 0, 8, 1, 80},
+    {TT_Q4_1, 32, 20, 0, 320, 4, 0, 0, 1, 80},
+    {TT_Q5_0, 32, 22, 0, 352, 4, 1, 16, 1, 80},
+    {TT_Q5_1, 32, 24, 0, 384, 4, 1, 0, 1, 80},
+    {TT_Q8_0, 32, 34, 0, 544, 8, 0, 128, 1, 80},
+    {TT_Q2_K, 256, 84, 64, 160, 2, 0, 0, 2, 80},
+    {TT_Q3_K, 256, 110, 32, 224, 2, 1, 4, 2, 80},
+    {TT_Q4_K, 256, 144, 64, 288, 4, 0, 0, 1, 80},
+    {TT_Q5_K, 256, 176, 64, 352, 4, 1, 0, 1, 80},
+    {TT_Q6_K, 256, 210, 32, 416, 4, 2, 32, 2, 80},
 };
 
 // The format of a type, NULL when there is none.
@@ -77,13 +77,12 @@ static inline size_t tt_super_at(const struct tt_format *f, int b) {
     return (size_t)(b / 8) * (8 * (size_t)f->bytes + f->super);
 }
 
-// A row of inputs for block-quantised weights lies in scratch as two rows: the inputs rounded to 8 bits, and what rounding left over, rounded to
-// 8 bits of its own. Together they hold 16 bits, and a product is the sum of two.
-#define TT_TERMS 2
-
-// 32 inputs of one such row, rounded: x = dx * q. off is -offset * sum of q per scale group; where the weights have minimums, sum is dx * sum of q.
+// 32 inputs of block-quantised weights, rounded to 16 bits that two bytes hold: x = dx * (TT_HIGH * high + low), both at most 127 in size. A product sums
+// the codes times each, and then, exactly, TT_HIGH times the one and the other. off is -offset * the inputs' sum per scale group, without dx; where the weights
+// have minimums, sum is their sum.
+#define TT_HIGH 254
 struct tt_record {
-    int8_t q[TT_COLS];
+    int8_t high[TT_COLS], low[TT_COLS];
     float dx;
     union {
         int32_t off[2];
@@ -92,8 +91,10 @@ struct tt_record {
     float pad;
 } __attribute__((packed)); // scratch may lie at any address
 
-// Below this largest value of 32 inputs 127/max would overflow: they count as zeros.
-#define TT_TINY 0x1p-120f
+#define TT_MOST (127.0f * TT_HIGH) // the largest input counts so many dx
+
+// Below this largest value of 32 inputs TT_MOST/max would overflow, or dx lose bits: they count as zeros.
+#define TT_TINY 0x1p-100f
 
 // Fills in what the scale groups of f need, from the sums of the first and the last 16 rounded inputs.
 static inline void tt_record_sums(const struct tt_format *f, struct tt_record *rec, int32_t first, int32_t last) {
@@ -125,8 +126,8 @@ struct tt_product {
     size_t tile; // bytes
     int rows, blocks;
     const uint8_t *scratch;
-    int m; // rows of scratch: of quantised inputs TT_TERMS each
-    float *y; // a row an input
+    int m;
+    float *y;
     size_t ldy;
 };
 
@@ -141,7 +142,6 @@ struct tt_segment;
 struct tt_isa {
     const char *name;
     int (*usable)(void);
-    // Both terms of a row of x, the second of a block behind the first; blocks are stride bytes apart.
     void (*quantise)(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks);
     void (*linear)(const struct tt_product *p, int tile0, int tile1);
     void (*attend)(struct tt_segment *s);

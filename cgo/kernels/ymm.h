@@ -99,16 +99,26 @@ INLINE __m256i four_inputs(const int8_t *q) {
     return _mm256_set1_epi32(v);
 }
 
+// Sums of products of the quads q0 to q0+n with one byte of each input.
+INLINE __m256i dot_quads(const struct tt_format *f, const struct half *w, const int8_t *q, int q0, int n) {
+    // Quads whose pairs of products, at most 2 * 127 * (2^bits - 1) each, fit 16 bits.
+    int bits = f->low + f->high, step = bits == 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 4;
+    __m256i acc = _mm256_setzero_si256();
+    for (int s = q0; s < q0 + n && bits == 8; s++)
+        acc = dot_bytes(acc, w->code[s], q + 4 * s);
+    for (int s = q0; s < q0 + n && bits < 8; s += step)
+        acc = _mm256_add_epi32(acc, dot_codes(step, w->code + s, q + 4 * s));
+    return acc;
+}
+
 // One record with one unpacked half block.
 INLINE __m256 add_record(const struct tt_format *f, const struct half *w, const struct tt_record *rec, __m256 y) {
-    // Quads whose pairs of products, at most 2 * 127 * (2^bits - 1) each, fit 16 bits.
-    int bits = f->low + f->high, quads = 8 / f->groups, step = bits == 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 4;
+    int quads = 8 / f->groups;
     for (int g = 0; g < f->groups; g++) {
-        __m256i acc = f->offset && bits < 8 ? _mm256_set1_epi32(rec->off[g]) : _mm256_setzero_si256();
-        for (int s = g * quads; s < g * quads + quads && bits == 8; s++)
-            acc = dot_bytes(acc, w->code[s], rec->q + 4 * s);
-        for (int s = g * quads; s < g * quads + quads && bits < 8; s += step)
-            acc = _mm256_add_epi32(acc, dot_codes(step, w->code + s, rec->q + 4 * s));
+        __m256i high = dot_quads(f, w, rec->high, g * quads, quads), acc = dot_quads(f, w, rec->low, g * quads, quads);
+        acc = _mm256_add_epi32(acc, _mm256_sub_epi32(_mm256_slli_epi32(high, 8), _mm256_add_epi32(high, high))); // TT_HIGH times
+        if (f->offset && f->low < 8)
+            acc = _mm256_add_epi32(acc, _mm256_set1_epi32(rec->off[g]));
         __m256 sum = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_set1_ps(rec->dx));
         y = _mm256_fmadd_ps(w->scale[g], sum, y);
         if (!f->offset)
@@ -161,48 +171,45 @@ INLINE void half_rows(const struct tt_format *f, int mr, const struct tt_product
         for (int k = 0; k < mr; k++)
             y[k] = add_record(f, &half, (const struct tt_record *)x + k, y[k]);
     }
-#pragma GCC unroll 2
-    for (int k = 0; k < mr; k += TT_TERMS)
-        store(p, t, h, (i + k) / TT_TERMS, _mm256_add_ps(y[k], y[k + 1]));
+#pragma GCC unroll 4
+    for (int k = 0; k < mr; k++)
+        store(p, t, h, i + k, y[k]);
 }
 
-// One input, which is two rows, with both halves of a tile, so that memory is read in its order.
-INLINE void two_rows(const struct tt_format *f, const struct tt_product *p, int t, int i) {
+// One input row with both halves of a tile, so that memory is read in its order.
+INLINE void one_row(const struct tt_format *f, const struct tt_product *p, int t, int i) {
     const uint8_t *w = p->packed + t * p->tile, *x = p->scratch + tt_record_at(f, p->m, p->blocks, i, 0);
     size_t next = next_block(p, f, i);
-    __m256 y[4];
+    __m256 y[2];
     struct super s[2];
     struct half half;
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++)
-        y[k] = s[k / 2].d = s[k / 2].dmin = _mm256_setzero_ps();
+    for (int h = 0; h < 2; h++)
+        y[h] = s[h].d = s[h].dmin = _mm256_setzero_ps();
     for (int b = 0; b < p->blocks; b++, w += f->bytes, x += next) {
         if (f->super && b % 8 == 0) {
             unpack_super(f, w, 0, &s[0]);
             unpack_super(f, w, 1, &s[1]);
             w += f->super;
         }
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; k++) {
-            if (k % 2 == 0)
-                unpack(f, &s[k / 2], w, k / 2, &half);
-            y[k] = add_record(f, &half, (const struct tt_record *)x + k % 2, y[k]);
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; h++) {
+            unpack(f, &s[h], w, h, &half);
+            y[h] = add_record(f, &half, (const struct tt_record *)x, y[h]);
         }
     }
-    store(p, t, 0, i / TT_TERMS, _mm256_add_ps(y[0], y[1]));
-    store(p, t, 1, i / TT_TERMS, _mm256_add_ps(y[2], y[3]));
+    store(p, t, 0, i, y[0]);
+    store(p, t, 1, i, y[1]);
 }
 
-// Rows of scratch are even in number, since each input has two.
 INLINE void all_rows(const struct tt_format *f, const struct tt_product *p, int tile0, int tile1) {
     for (int t = tile0; t < tile1; t++) {
         int i = 0; // rows done
-        for (; i + 4 <= p->m; i += 4) {
-            half_rows(f, 4, p, t, 0, i);
-            half_rows(f, 4, p, t, 1, i);
+        for (; i + 2 <= p->m; i += 2) {
+            half_rows(f, 2, p, t, 0, i);
+            half_rows(f, 2, p, t, 1, i);
         }
         if (i < p->m)
-            two_rows(f, p, t, i);
+            one_row(f, p, t, i);
     }
 }
 
