@@ -258,7 +258,7 @@ INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_
     __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
     __m512i sign = _mm512_set1_epi32(0x7fffffff);
     __m512i bits = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(v[0]), sign), _mm512_and_si512(_mm512_castps_si512(v[1]), sign));
-    float max = tt_f32_of_bits(_mm512_reduce_max_epu32(bits)), scale = max < TT_TINY ? 0 : 127.0f / max;
+    float max = tt_largest_input(_mm512_reduce_max_epu32(bits)), scale = max < TT_TINY ? 0 : 127.0f / max;
     int32_t sum[2];
     rec->dx = max < TT_TINY ? 0 : max / TT_MOST;
     for (int k = 0; k < 2; k++) {

@@ -20,13 +20,14 @@ static void quantise_block(const struct tt_format *f, const float *x, struct tt_
         uint32_t a = u[c] & 0x7fffffff;
         top = a > top ? a : top;
     }
-    float max = tt_f32_of_bits(top), high = max < TT_TINY ? 0 : 127.0f / max, low = TT_HIGH * high;
+    float max = tt_largest_input(top), high = max < TT_TINY ? 0 : 127.0f / max, low = TT_HIGH * high;
     rec->dx = max < TT_TINY ? 0 : max / TT_MOST;
     float step = TT_HIGH * rec->dx;
     int sum[2] = {0, 0};
     for (int c = 0; c < TT_COLS; c++) {
         rec->high[c] = round_byte(x[c] * high);
-        rec->low[c] = round_byte((x[c] - step * rec->high[c]) * low);
+        float part = step * rec->high[c]; // rounded on its own, whatever the compiler
+        rec->low[c] = round_byte((x[c] - part) * low);
         sum[c / 16] += TT_HIGH * rec->high[c] + rec->low[c];
     }
     tt_record_sums(f, rec, sum[0], sum[1]);

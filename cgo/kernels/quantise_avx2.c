@@ -39,7 +39,7 @@ INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_
         v[k] = _mm256_loadu_ps(x + 8 * k);
         top = _mm256_max_epi32(top, magnitude(v[k]));
     }
-    float max = tt_f32_of_bits(largest(top)), scale = max < TT_TINY ? 0 : 127.0f / max;
+    float max = tt_largest_input(largest(top)), scale = max < TT_TINY ? 0 : 127.0f / max;
     rec->dx = max < TT_TINY ? 0 : max / TT_MOST;
     for (int k = 0; k < 4; k++) {
         high[k] = _mm256_cvtps_epi32(_mm256_mul_ps(v[k], _mm256_set1_ps(scale)));

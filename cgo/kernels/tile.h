@@ -77,6 +77,12 @@ static inline size_t tt_super_at(const struct tt_format *f, int b) {
     return (size_t)(b / 8) * (8 * (size_t)f->bytes + f->super);
 }
 
+static inline float tt_f32_of_bits(uint32_t u) {
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
 // 32 inputs of block-quantised weights, rounded to 16 bits that two bytes hold: x = dx * (TT_HIGH * high + low), both at most 127 in size. A product sums
 // the codes times each, and then, exactly, TT_HIGH times the one and the other. off is -offset * the inputs' sum per scale group, without dx; where the weights
 // have minimums, sum is their sum.
@@ -95,6 +101,9 @@ struct tt_record {
 
 // Below this largest value of 32 inputs TT_MOST/max would overflow, or dx lose bits: they count as zeros.
 #define TT_TINY 0x1p-100f
+
+// The largest of 32 inputs, from the largest bits of their magnitudes; NaN is above all. Of the largest number there is, TT_HIGH * 127 * dx would overflow.
+static inline float tt_largest_input(uint32_t bits) { return tt_f32_of_bits(bits == 0x7f7fffff ? bits - 1 : bits); }
 
 // Fills in what the scale groups of f need, from the sums of the first and the last 16 rounded inputs.
 static inline void tt_record_sums(const struct tt_format *f, struct tt_record *rec, int32_t first, int32_t last) {
@@ -163,12 +172,6 @@ void tt_halve_f16c(uint16_t *dst, const float *src, int n);
 void tt_quantise_avx2(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks);
 int tt_has_f16c(void);
 int tt_has_avxvnni(void);
-
-static inline float tt_f32_of_bits(uint32_t u) {
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
 
 // IEEE half precision, subnormals and infinities included.
 static inline float tt_f16(uint16_t h) {
