@@ -55,7 +55,6 @@ func Open(path string, c Config) (*Model, error) {
 	if err := m.load(c); err != nil {
 		return nil, errors.Join(fmt.Errorf("runtime: open %s: %w", path, err), m.Close())
 	}
-	m.store.release(nil)
 	debug.FreeOSMemory() // what opening left behind, a third of the Go heap: generating allocates too little for a collection to come soon
 	return m, nil
 }

@@ -77,7 +77,9 @@ func (m *Model) ready(o decoder.Options, declare func(*onnx.Graph)) (*ort.Sessio
 		options.Initializers = nil
 		m.store.embed(g)
 	}
-	return ort.NewSession(g.Marshal(), options)
+	session, err := ort.NewSession(g.Marshal(), options)
+	m.store.release(nil) // what was looked at to build the graph
+	return session, err
 }
 
 // ownNodes tells whether graphs have the project's own operators wherever there are some.
