@@ -253,6 +253,14 @@ static void linear(const struct tt_product *p, int tile0, int tile1) {
     }
 }
 
+// TT_HIGH times the sum of 16 high bytes, and that of the low ones.
+INLINE int32_t sum_bytes(__m128i high, __m128i low) {
+    __m128i ones = _mm_set1_epi8(1), h = _mm_dpbusd_epi32(_mm_setzero_si128(), ones, high), v = _mm_dpbusd_epi32(_mm_setzero_si128(), ones, low);
+    v = _mm_add_epi32(v, _mm_mullo_epi32(h, _mm_set1_epi32(TT_HIGH)));
+    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xb1)));
+}
+
 // Rounds 32 inputs; see quantise_block of plain.c, whose bits these are.
 INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_record *rec) {
     __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
@@ -262,12 +270,12 @@ INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_
     int32_t sum[2];
     rec->dx = max < TT_TINY ? 0 : max / TT_MOST;
     for (int k = 0; k < 2; k++) {
-        __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(v[k], _mm512_set1_ps(scale)));
-        __m512 rest = _mm512_sub_ps(v[k], _mm512_mul_ps(_mm512_set1_ps(TT_HIGH * rec->dx), _mm512_cvtepi32_ps(high)));
-        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(rest, _mm512_set1_ps(TT_HIGH * scale)));
-        _mm_storeu_si128((__m128i *)(rec->high + 16 * k), _mm512_cvtepi32_epi8(high));
-        _mm_storeu_si128((__m128i *)(rec->low + 16 * k), _mm512_cvtepi32_epi8(low));
-        sum[k] = _mm512_reduce_add_epi32(whole(high, low));
+        __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(v[k], _mm512_set1_ps(scale)));
+        __m512 rest = _mm512_sub_ps(v[k], _mm512_mul_ps(_mm512_set1_ps(TT_HIGH * rec->dx), _mm512_cvtepi32_ps(q)));
+        __m128i high = _mm512_cvtepi32_epi8(q), low = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(rest, _mm512_set1_ps(TT_HIGH * scale))));
+        _mm_storeu_si128((__m128i *)(rec->high + 16 * k), high);
+        _mm_storeu_si128((__m128i *)(rec->low + 16 * k), low);
+        sum[k] = sum_bytes(high, low);
     }
     tt_record_sums(f, rec, sum[0], sum[1]);
 }

@@ -18,12 +18,14 @@ INLINE uint32_t largest(__m256i v) {
     return (uint32_t)_mm_cvtsi128_si32(m);
 }
 
-INLINE int32_t total(__m256i v) {
-    __m128i m = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+INLINE int32_t total(__m128i m) {
     m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
     m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0xb1));
     return _mm_cvtsi128_si32(m);
 }
+
+// Sums of each four bytes.
+INLINE __m256i fours(__m256i bytes) { return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes), _mm256_set1_epi16(1)); }
 
 // Packing works within 128-bit lanes, which leaves words of four bytes in the order 0 2 4 6 1 3 5 7.
 INLINE __m256i bytes(const __m256i *q) {
@@ -34,7 +36,7 @@ INLINE __m256i bytes(const __m256i *q) {
 // Rounds 32 inputs; see quantise_block of plain.c, whose bits these are.
 INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_record *rec) {
     __m256 v[4];
-    __m256i high[4], low[4], sum[2], top = _mm256_setzero_si256();
+    __m256i high[4], low[4], top = _mm256_setzero_si256();
     for (int k = 0; k < 4; k++) {
         v[k] = _mm256_loadu_ps(x + 8 * k);
         top = _mm256_max_epi32(top, magnitude(v[k]));
@@ -46,13 +48,10 @@ INLINE void quantise_block(const struct tt_format *f, const float *x, struct tt_
         __m256 rest = _mm256_sub_ps(v[k], _mm256_mul_ps(_mm256_set1_ps(TT_HIGH * rec->dx), _mm256_cvtepi32_ps(high[k])));
         low[k] = _mm256_cvtps_epi32(_mm256_mul_ps(rest, _mm256_set1_ps(TT_HIGH * scale)));
     }
-    for (int k = 0; k < 2; k++) {
-        sum[k] = _mm256_mullo_epi32(_mm256_add_epi32(high[2 * k], high[2 * k + 1]), _mm256_set1_epi32(TT_HIGH));
-        sum[k] = _mm256_add_epi32(sum[k], _mm256_add_epi32(low[2 * k], low[2 * k + 1]));
-    }
-    _mm256_storeu_si256((__m256i *)rec->high, bytes(high));
-    _mm256_storeu_si256((__m256i *)rec->low, bytes(low));
-    tt_record_sums(f, rec, total(sum[0]), total(sum[1]));
+    __m256i h = bytes(high), l = bytes(low), sum = _mm256_add_epi32(_mm256_mullo_epi32(fours(h), _mm256_set1_epi32(TT_HIGH)), fours(l));
+    _mm256_storeu_si256((__m256i *)rec->high, h);
+    _mm256_storeu_si256((__m256i *)rec->low, l);
+    tt_record_sums(f, rec, total(_mm256_castsi256_si128(sum)), total(_mm256_extracti128_si256(sum, 1)));
 }
 
 AVX2 void tt_quantise_avx2(const struct tt_format *f, const float *x, uint8_t *record, size_t stride, int blocks) {
