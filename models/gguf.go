@@ -44,6 +44,9 @@ func (s ggufSource) stored(name string) string {
 // Release implements decoder.Releaser.
 func (s ggufSource) Release(data []byte) { s.file.Release(data) }
 
+// ReleaseAll implements decoder.Releaser.
+func (s ggufSource) ReleaseAll() { s.file.ReleaseAll() }
+
 // list names the tensors that belong to the graph, as the decoder asks for them: not the factors of rotary embedding, which the description holds.
 func (s ggufSource) list() []string {
 	var out []string

@@ -27,6 +27,9 @@ func (s *hfSource) Tensor(name string) (decoder.Tensor, bool) {
 // Release implements decoder.Releaser.
 func (s *hfSource) Release(data []byte) { s.file.Release(data) }
 
+// ReleaseAll implements decoder.Releaser.
+func (s *hfSource) ReleaseAll() { s.file.ReleaseAll() }
+
 // names lists what the source has.
 func (s *hfSource) names() []string {
 	out := make([]string, 0, len(s.tensors))

@@ -78,7 +78,9 @@ func (m *Model) ready(o decoder.Options, declare func(*onnx.Graph)) (*ort.Sessio
 		m.store.embed(g)
 	}
 	session, err := ort.NewSession(g.Marshal(), options)
-	m.store.release(nil) // what was looked at to build the graph
+	if r, ok := m.file.Source.(decoder.Releaser); ok {
+		r.ReleaseAll() // what was looked at to build the graph
+	}
 	return session, err
 }
 

@@ -202,7 +202,7 @@ var began = time.Now()
 
 // yield begins a new slice of time for the goroutine. Go's monitor takes the processor from one whose slice is older than 10 ms (retake in runtime/proc.go),
 // even where nobody waits for it: at each crossing from C, of a token or of a tap, it has to be found again and the monitor wakes to take it once more. That
-// costs a twentieth of a token's time; giving way costs a microsecond.
+// cost a twentieth of the processor time of a token of 4 ms.
 func (r *Stopper) yield() {
 	if now := int64(time.Since(began)); now-r.yielded.Load() > int64(slice) {
 		r.yielded.Store(now)

@@ -44,7 +44,7 @@ void tt_providers_release(char** names, int n);
 OrtStatus* tt_packs_create(OrtPrepackedWeightsContainer** out);
 void tt_packs_release(OrtPrepackedWeightsContainer* p);
 
-// Gives back what making sessions left in memory; call it now and then, it takes a millisecond.
+// Gives back what making sessions left in memory.
 void tt_tidy(void);
 OrtStatus* tt_session_create(const void* model, size_t bytes, const tt_options* o, OrtSession** out);
 void tt_session_release(OrtSession* s);

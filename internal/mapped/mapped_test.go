@@ -31,7 +31,7 @@ func TestOpen(t *testing.T) {
 			if !bytes.Equal(f.Bytes(), want) {
 				t.Errorf("Bytes() has %d bytes, want %d", len(f.Bytes()), len(want))
 			}
-			f.Release(nil)
+			f.Release(f.Bytes())
 			f.Release(f.Bytes()[len(want)/2:])
 			f.Release([]byte("of another file"))
 			if !bytes.Equal(f.Bytes(), want) {

@@ -11,15 +11,9 @@ import (
 )
 
 // Release tells the system that part, a piece of Bytes, will hardly be read again, so that its pages need not stay resident; reading it later is
-// still right and reads the file again. Nil is the whole file; what is not a piece of Bytes is left alone.
+// still right and reads the file again. What is not a piece of Bytes is left alone.
 func (f *File) Release(part []byte) {
-	if f == nil {
-		return
-	}
-	if part == nil {
-		part = f.data
-	}
-	if len(part) == 0 || len(f.data) == 0 {
+	if f == nil || len(f.data) == 0 || len(part) == 0 {
 		return
 	}
 	base, at := uintptr(unsafe.Pointer(&f.data[0])), uintptr(unsafe.Pointer(&part[0]))

@@ -61,10 +61,11 @@ type Source interface {
 	Tensor(name string) (Tensor, bool)
 }
 
-// Releaser is implemented by sources whose tensors lie in mapped files: Release says that a tensor's data, or with nil
-// everything, will hardly be read again.
+// Releaser is implemented by sources whose tensors lie in mapped files: Release says that a tensor's data will hardly be read
+// again, ReleaseAll that nothing will.
 type Releaser interface {
 	Release(data []byte)
+	ReleaseAll()
 }
 
 // Form is how a weight stands in memory when the graph runs.

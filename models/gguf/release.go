@@ -3,9 +3,15 @@
 package gguf
 
 // Release tells the system that data, a tensor's or a part of one, will hardly be read again, so that it need not stay in memory; reading it is still right.
-// Nil is all of it.
 func (f *File) Release(data []byte) {
 	for _, m := range f.parts {
 		m.Release(data)
+	}
+}
+
+// ReleaseAll is Release of everything.
+func (f *File) ReleaseAll() {
+	for _, m := range f.parts {
+		m.Release(m.Bytes())
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/internal/dot"
 	"github.com/trimtab/trimtab/internal/fixture"
 	"github.com/trimtab/trimtab/runtime"
 	"github.com/trimtab/trimtab/steering"
@@ -105,7 +106,7 @@ func TestRecordedEffects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.Strength().Set(float32(run.Strength / lengthOf(v.Direction(run.Layers[0])))) // of many blocks all are of unit length
+			h.Strength().Set(float32(run.Strength / dot.Length(v.Direction(run.Layers[0])))) // of many blocks all are of unit length
 			s, err := meter.Steer(h)
 			if err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/trimtab/trimtab/hooks"
+	"github.com/trimtab/trimtab/internal/dot"
 	"github.com/trimtab/trimtab/models/tokenizer"
 	"github.com/trimtab/trimtab/runtime"
 	"github.com/trimtab/trimtab/steering"
@@ -160,9 +161,9 @@ func probeMeasure(m *runtime.Model, spec, folder string) (*Measure, error) {
 		for i := range plan.Edits {
 			e := &plan.Edits[i]
 			v := e.Directions[0]
-			length := lengthOf(v)
+			length := dot.Length(v)
 			p.Taps = append(p.Taps, hooks.Tap{Name: "probe", Site: e.Site, ReadOnly: true, Func: func(a *hooks.Activation) error {
-				values[i] = product(lastRow(a), v) / length
+				values[i] = dot.Sum64(lastRow(a), v) / length
 				return nil
 			}})
 		}

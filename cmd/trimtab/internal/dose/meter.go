@@ -191,15 +191,5 @@ func errorOf(list []float64) float64 {
 	return math.Sqrt(sum / float64(len(list)-1) / float64(len(list)))
 }
 
-func product(a, b []float32) float64 {
-	sum := 0.0
-	for i, x := range a {
-		sum += float64(x) * float64(b[i])
-	}
-	return sum
-}
-
-func lengthOf(v []float32) float64 { return math.Sqrt(product(v, v)) }
-
 // Prompts is how many prompts the meter reads.
 func (m *Meter) Prompts() int { return len(m.prompts) }
