@@ -4,14 +4,14 @@ package hooks
 
 import "fmt"
 
-// Encoder is a matrix whose products with an activation the graph computes beside the site, for a tap to choose from. The runtime may hold it in 8 bits:
+// Encoder is a matrix whose products with an activation the graph computes beside the site, for a tap to choose from. The runtime may hold it rounded:
 // Activation.Slack then says how far a product may be off, and a tap that needs more computes the few that matter again from Weight.
 // Taps that share an Encoder share its memory.
 type Encoder struct {
 	Name   string
 	Rows   int       // products a row of the activation has
 	Weight []float32 // [Rows, width of the site]; shared, never written
-	Exact  bool      // keep float32, whatever it costs
+	Bits   int       // of a number, at least: 32 keeps float32, 8 (and 0) and 6 are for fewer bytes to read
 }
 
 // Check returns an *EditError where the matrix does not fit the site.
@@ -20,5 +20,9 @@ func (e *Encoder) Check(tap string, site Site, width int) error {
 	if e.Rows < 1 || len(e.Weight) != e.Rows*width {
 		return &EditError{Edit: tap, Site: site, Want: want, Got: fmt.Sprintf("%d numbers", len(e.Weight))}
 	}
-	return nil
+	switch e.Bits {
+	case 0, 6, 8, 32:
+		return nil
+	}
+	return &EditError{Edit: tap, Site: site, Want: "an encoder of 6, 8 or 32 bits", Got: fmt.Sprintf("%d", e.Bits)}
 }

@@ -76,8 +76,8 @@ func kinds(m *Model) map[string][]hooks.Hook {
 		return nil
 	}}
 	out["edit and tap"] = []hooks.Hook{plan(hooks.Plan{Edits: []hooks.Edit{{Name: "v", Site: tap.Site, Directions: [][]float32{v}}}, Taps: []hooks.Tap{tap}})}
-	for _, exact := range []bool{false, true} {
-		out[fmt.Sprintf("encoder exact=%v", exact)] = []hooks.Hook{encoding(sh.Width, exact)}
+	for _, bits := range []int{6, 8, 32} {
+		out[fmt.Sprintf("encoder of %d bits", bits)] = []hooks.Hook{encoding(sh.Width, bits)}
 	}
 	if len(sh.Routers) > 0 {
 		for name, list := range masks(m, routers(m)[0]) {
@@ -92,8 +92,8 @@ func kinds(m *Model) map[string][]hooks.Hook {
 }
 
 // encoding writes the largest of an encoder's products into the activation.
-func encoding(width int, exact bool) hooks.Hook {
-	e := &hooks.Encoder{Name: "e", Rows: 48, Weight: direction(48*width, 9), Exact: exact}
+func encoding(width, bits int) hooks.Hook {
+	e := &hooks.Encoder{Name: "e", Rows: 48, Weight: direction(48*width, 9), Bits: bits}
 	return plan(hooks.Plan{Taps: []hooks.Tap{{Name: "e", Site: hooks.At(hooks.ResidPost, 0), Encoder: e, Func: func(a *hooks.Activation) error {
 		for i := range a.Rows {
 			a.Row(i)[0] += slices.Max(a.ProductRow(i)) / 16

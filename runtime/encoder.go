@@ -20,7 +20,7 @@ import (
 // encoderInput names the graph input that has the matrix of tap i.
 func encoderInput(i int) string { return fmt.Sprintf("encoder.%d", i) }
 
-// heldEncoder is an encoder's matrix in the form that graphs read: packed as Q8_0 or as float32, or plain float32 [width, rows] for ONNX Runtime's MatMul. It is an input of graphs, not a part of
+// heldEncoder is an encoder's matrix in the form that graphs read: packed as Q8_0, Q6_0 or float32, or plain float32 [width, rows] for ONNX Runtime's MatMul. It is an input of graphs, not a part of
 // them, so that all encoders of one size share a variant.
 type heldEncoder struct {
 	of     *hooks.Encoder
@@ -77,11 +77,15 @@ func (m *Model) release(list []*heldEncoder) {
 	}
 }
 
-// packs tells in which form an encoder runs: in 8 bits where the model's own weights run as stored blocks too, and the width is one that kernels know;
+// packs tells in which form an encoder runs: rounded where the model's own weights run as stored blocks too, and the width is one that kernels know;
 // in float32 otherwise, through the kernels that the model's weights run through.
 func (m *Model) packs(h *heldEncoder) (as quant.Type, packed bool) {
-	if m.config.Quant == Keep && m.config.Provider == CPU && !h.of.Exact && h.width%32 == 0 && packedBytes(quant.Q8_0, h.of.Rows, h.width) > 0 {
-		return quant.Q8_0, true
+	as = quant.Q8_0
+	if h.of.Bits == 6 {
+		as = quant.Q6_0
+	}
+	if m.config.Quant == Keep && m.config.Provider == CPU && h.of.Bits != 32 && h.width%32 == 0 && packedBytes(as, h.of.Rows, h.width) > 0 {
+		return as, true
 	}
 	return quant.F32, m.ownNodes() && packedBytes(quant.F32, h.of.Rows, h.width) > 0
 }
@@ -119,13 +123,18 @@ const packedInput = 5.657 / (2 * 127 * 254)
 
 // pack quantises the rows and measures what each of them loses.
 func (h *heldEncoder) pack() error {
-	rowBytes := h.width / 32 * 34
+	rowBytes, err := quant.Bytes(h.as, h.width)
+	if err != nil {
+		return err
+	}
 	blocks, back := make([]byte, h.of.Rows*rowBytes), make([]float32, h.width)
 	h.slack = make([]float32, h.of.Rows)
 	for r := range h.of.Rows {
 		row, to := h.of.Weight[r*h.width:][:h.width], blocks[r*rowBytes:][:rowBytes]
-		quant.QuantiseQ8_0(to, row)
-		if err := quant.Dequantize(back, quant.Q8_0, to); err != nil {
+		if err := quant.Quantise(to, h.as, row); err != nil {
+			return err
+		}
+		if err := quant.Dequantize(back, h.as, to); err != nil {
 			return err
 		}
 		whole := dot.Length(row)

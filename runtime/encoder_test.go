@@ -17,13 +17,13 @@ func TestEncoder(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		quant Quant
-		exact bool
-	}{{"packed", Keep, false}, {"exact", Keep, true}, {"float32", Float32, false}} {
+		bits  int
+	}{{"8 bits", Keep, 0}, {"6 bits", Keep, 6}, {"32 bits", Keep, 32}, {"float32", Float32, 0}} {
 		t.Run(c.name, func(t *testing.T) {
 			m := tiny(t, Config{Quant: c.quant})
 			const rows = 70 // no multiple of what a tile holds
 			site := hooks.At(hooks.ResidPost, 1)
-			e := &hooks.Encoder{Name: "test", Rows: rows, Weight: direction(rows*m.shape.Width, 3), Exact: c.exact}
+			e := &hooks.Encoder{Name: "test", Rows: rows, Weight: direction(rows*m.shape.Width, 3), Bits: c.bits}
 			plain := trace(t, m, hooks.Once(hooks.Logits))
 			seen := 0
 			tap := hooks.Tap{Name: "encoded", Site: site, ReadOnly: true, Encoder: e, Func: func(a *hooks.Activation) error {
@@ -77,7 +77,7 @@ func checkProducts(t *testing.T, e *hooks.Encoder, a *hooks.Activation, row int)
 func TestEncoderRefused(t *testing.T) {
 	m := tiny(t, Config{})
 	s := newSession(t, m)
-	for _, e := range []*hooks.Encoder{{Rows: 0}, {Rows: 2, Weight: make([]float32, 2*m.shape.Width-1)}} {
+	for _, e := range []*hooks.Encoder{{Rows: 0}, {Rows: 2, Weight: make([]float32, 2*m.shape.Width-1)}, {Rows: 2, Weight: make([]float32, 2*m.shape.Width), Bits: 4}} {
 		_, err := s.Attach(plan(hooks.Plan{Taps: []hooks.Tap{{Name: "x", Site: hooks.At(hooks.ResidPost, 0), Encoder: e, Func: func(*hooks.Activation) error { return nil }}}}))
 		if err == nil {
 			t.Errorf("an encoder of %d rows and %d numbers was attached", e.Rows, len(e.Weight))

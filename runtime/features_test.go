@@ -117,18 +117,46 @@ func corpus(t testing.TB, rows int) [][]int32 {
 // TestCodesBesideTheModelAreThePlainCodersOwn compares 1,000 rows of real activations, as the hook sees them beside the model, with the plain encoder.
 func TestCodesBesideTheModelAreThePlainCodersOwn(t *testing.T) {
 	m := open(t, fixture.SmolLM2(t), Config{})
-	for _, spec := range []string{"sae:topk-l14", "sae:topk-l22", "sae:matryoshka-l14", "itda:itda-l14"} {
-		t.Run(spec, func(t *testing.T) { compareCodes(t, m, spec) })
+	for _, c := range []struct {
+		kind, name, site string
+		texts            int
+	}{{"sae:", "topk-l14", "", 8}, {"sae:", "topk-l22", "", 2}, {"sae:", "matryoshka-l14", "", 2}, {"itda:", "itda-l14", "@resid_post.14", 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			compareCodes(t, m, load(t, c.kind+fixture.Path(t, "fixtures-dictionaries/smollm2-135m/"+c.name)+c.site).(*steering.Features), c.texts)
+		})
 	}
+	t.Run("both topk side by side", func(t *testing.T) {
+		f := sideBySide(t, "topk-l14", "topk-l22")
+		if bits := f.Dictionary().Bits(); bits != 6 {
+			t.Fatalf("the wide dictionary is rounded to %d bits, want 6", bits)
+		}
+		compareCodes(t, m, f, 8)
+	})
 }
 
-func compareCodes(t *testing.T, m *Model, spec string) {
-	kind, name, _ := strings.Cut(spec, ":")
-	site := ""
-	if kind == "itda" {
-		site = "@resid_post.14"
+// sideBySide is a real dictionary with the features of a second one behind its own.
+func sideBySide(t *testing.T, first, second string) *steering.Features {
+	t.Helper()
+	var list [2]*dictionary.Dictionary
+	for i, name := range []string{first, second} {
+		list[i] = load(t, "sae:"+fixture.Path(t, "fixtures-dictionaries/smollm2-135m/"+name)).(*steering.Features).Dictionary()
 	}
-	f := load(t, kind+":"+fixture.Path(t, "fixtures-dictionaries/smollm2-135m/"+name)+site).(*steering.Features)
+	a, b := *list[0].Form, list[1].Form
+	a.N += b.N
+	a.Enc, a.EncBias, a.Dec = slices.Concat(a.Enc, b.Enc), slices.Concat(a.EncBias, b.EncBias), slices.Concat(a.Dec, b.Dec)
+	d, err := dictionary.New(&a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Address, d.Name = list[0].Address, first+"+"+second
+	f, err := steering.NewFeatures(steering.Spec{Kind: steering.KindSAE}, d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func compareCodes(t *testing.T, m *Model, f *steering.Features, texts int) {
 	f.Top = 1 << 20
 	s := newSession(t, m)
 	var rows []float32
@@ -145,10 +173,7 @@ func compareCodes(t *testing.T, m *Model, spec string) {
 			t.Fatal(err)
 		}
 	}
-	coder, seen, flips, texts := f.Dictionary().NewCoder(), 0, 0, 2
-	if name == "topk-l14" {
-		texts = 8
-	}
+	coder, seen, flips := f.Dictionary().NewCoder(), 0, 0
 	for _, ids := range corpus(t, texts) {
 		s.Forget()
 		if err := s.Read(t.Context(), ids, nil); err != nil {

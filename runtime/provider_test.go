@@ -177,7 +177,7 @@ func answered(t *testing.T, m *Model, n int, o Options) []int32 {
 			return nil
 		}
 	}
-	encoder := &hooks.Encoder{Name: "e", Rows: 7, Weight: direction(7*m.shape.Width, 6), Exact: true}
+	encoder := &hooks.Encoder{Name: "e", Rows: 7, Weight: direction(7*m.shape.Width, 6), Bits: 32}
 	p := hooks.Plan{Edits: []hooks.Edit{e}, Taps: []hooks.Tap{
 		{Name: "late", Site: hooks.At(hooks.ResidPost, 1), ReadOnly: true, Func: seen(1)},
 		{Name: "early", Site: hooks.At(hooks.ResidPre, 0), ReadOnly: true, Func: seen(0)},

@@ -65,7 +65,7 @@ func NewFeatures(spec Spec, d *dictionary.Dictionary, labels *Labels) (*Features
 	if f.Reads() {
 		f.Top = reportedFeatures
 	}
-	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix()}
+	f.encoder = &hooks.Encoder{Name: f.name, Rows: d.Form.N, Weight: d.Matrix(), Bits: d.Bits()}
 	return f, nil
 }
 

@@ -126,8 +126,7 @@ func newReasoning(spec Spec, folder string, program *rules.Program, set *concept
 		return nil, err
 	}
 	if dict != nil {
-		exact := dict.Form.Act.Kind == dictionary.Pursuit // every round works on what the one before it left: errors would add up
-		r.encoder = &hooks.Encoder{Name: r.name, Rows: dict.Form.N, Weight: dict.Matrix(), Exact: exact}
+		r.encoder = &hooks.Encoder{Name: r.name, Rows: dict.Form.N, Weight: dict.Matrix(), Bits: dict.Bits()}
 	}
 	return r, r.inspect()
 }

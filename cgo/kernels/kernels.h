@@ -37,6 +37,7 @@ enum tt_type {
     TT_Q6_K = 14,
     TT_I8 = 24, // of caches only
     TT_BF16 = 30,
+    TT_Q6_0 = 133,
 };
 
 // Results of the functions that return int.

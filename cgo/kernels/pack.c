@@ -74,7 +74,15 @@ static inline void put_fifth(uint8_t *dst, const uint8_t *qh) {
     memcpy(dst, &w, 4);
 }
 
-// A block of 32 columns: scale, minimum where there is one, fifth bits where there are, then nibbles or bytes in the order a tile wants.
+// The upper two bits of Q6_0's codes, where columns 8 to 15 and 16 to 23 stand the other way round.
+static inline void put_upper(uint8_t *dst, const uint8_t *qh) {
+    uint64_t w = load64(qh);
+    w = (w & 0xc3c3c3c3c3c3c3c3) | (w & 0x0c0c0c0c0c0c0c0c) << 2 | (w >> 2 & 0x0c0c0c0c0c0c0c0c);
+    put_quads(dst, (const uint8_t *)&w, 2);
+}
+
+// A block of 32 columns: scale, minimum where there is one, upper bits where there are, then nibbles or bytes in the order a tile wants. high is how many words
+// of upper bits there are.
 static inline void pack_legacy(int halves, int low, int high, const struct sources *s, uint8_t *dst) {
     uint8_t *codes = dst + 32 * halves;
     for (int r = 0; r < TT_TILE; r++) {
@@ -82,7 +90,9 @@ static inline void pack_legacy(int halves, int low, int high, const struct sourc
         for (int h = 0; h < halves; h++)
             memcpy(dst + 32 * h + 2 * r, src + 2 * h, 2);
         put_quads(codes + 4 * r, src + 2 * halves + 4 * high, low);
-        if (high)
+        if (high == 2)
+            put_upper(codes + 64 * low + 4 * r, src + 2 * halves);
+        if (high == 1)
             put_fifth(codes + 64 * low + 4 * r, src + 2 * halves);
     }
 }
@@ -119,6 +129,7 @@ static void pack_block(const struct tt_format *f, const struct sources *s, uint8
     case TT_Q4_1: pack_legacy(2, 4, 0, s, dst); return;
     case TT_Q5_0: pack_legacy(1, 4, 1, s, dst); return;
     case TT_Q5_1: pack_legacy(2, 4, 1, s, dst); return;
+    case TT_Q6_0: pack_legacy(1, 4, 2, s, dst); return;
     case TT_Q8_0: pack_legacy(1, 8, 0, s, dst); return;
     default: pack_super(f, s, dst);
     }

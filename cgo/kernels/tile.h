@@ -39,8 +39,8 @@ struct tt_format {
     int record; // bytes of 32 prepared inputs
 };
 
-// Every format; a constant index makes its fields constants to the compiler. Stored sizes: ggml-common.h of llama.cpp.
-enum { AT_F32, AT_F16, AT_BF16, AT_Q4_0, AT_Q4_1, AT_Q5_0, AT_Q5_1, AT_Q8_0, AT_Q2_K, AT_Q3_K, AT_Q4_K, AT_Q5_K, AT_Q6_K };
+// Every format; a constant index makes its fields constants to the compiler. Stored sizes: ggml-common.h of llama.cpp, for Q6_0 of ik_llama.cpp.
+enum { AT_F32, AT_F16, AT_BF16, AT_Q4_0, AT_Q4_1, AT_Q5_0, AT_Q5_1, AT_Q6_0, AT_Q8_0, AT_Q2_K, AT_Q3_K, AT_Q4_K, AT_Q5_K, AT_Q6_K };
 static const struct tt_format TT_FORMATS[] = {
     // type   block stored super bytes low high offset groups record
     {TT_F32, 1, 4, 0, 2048, 32, 0, 0, 0, 128},
@@ -50,6 +50,7 @@ static const struct tt_format TT_FORMATS[] = {
     {TT_Q4_1, 32, 20, 0, 320, 4, 0, 0, 1, 80},
     {TT_Q5_0, 32, 22, 0, 352, 4, 1, 16, 1, 80},
     {TT_Q5_1, 32, 24, 0, 384, 4, 1, 0, 1, 80},
+    {TT_Q6_0, 32, 26, 0, 416, 4, 2, 32, 1, 80},
     {TT_Q8_0, 32, 34, 0, 544, 8, 0, 128, 1, 80},
     {TT_Q2_K, 256, 84, 64, 160, 2, 0, 0, 2, 80},
     {TT_Q3_K, 256, 110, 32, 224, 2, 1, 4, 2, 80},

@@ -25,6 +25,7 @@ const (
 	Q5_K Type = 13
 	Q6_K Type = 14
 	BF16 Type = 30
+	Q6_0 Type = 133
 
 	I8 Type = 24 // of caches only: bytes, with a scale for each 32 columns of a token
 )

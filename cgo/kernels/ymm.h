@@ -222,6 +222,7 @@ KERNEL(q4_0, AT_Q4_0)
 KERNEL(q4_1, AT_Q4_1)
 KERNEL(q5_0, AT_Q5_0)
 KERNEL(q5_1, AT_Q5_1)
+KERNEL(q6_0, AT_Q6_0)
 KERNEL(q8_0, AT_Q8_0)
 KERNEL(q2_k, AT_Q2_K)
 KERNEL(q3_k, AT_Q3_K)
@@ -235,6 +236,7 @@ static void linear(const struct tt_product *p, int tile0, int tile1) {
     case TT_Q4_1: q4_1(p, tile0, tile1); return;
     case TT_Q5_0: q5_0(p, tile0, tile1); return;
     case TT_Q5_1: q5_1(p, tile0, tile1); return;
+    case TT_Q6_0: q6_0(p, tile0, tile1); return;
     case TT_Q8_0: q8_0(p, tile0, tile1); return;
     case TT_Q2_K: q2_k(p, tile0, tile1); return;
     case TT_Q3_K: q3_k(p, tile0, tile1); return;

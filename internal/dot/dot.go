@@ -46,14 +46,6 @@ func Pair(a, b []float32) (sum float32) {
 	return sum
 }
 
-// Fetch asks for the memory of a row that is multiplied soon, where the processor can be asked.
-func Fetch(row []float32) {
-	const line = 16
-	if lines := (len(row) + line - 1) / line; fast && lines > 0 {
-		fetch(&row[0], lines)
-	}
-}
-
 // plain is the twin of the assembly. Row by row, since gonum sums a product of matrices in another order than one of a matrix and a vector.
 func plain(dst, a, b []float32, width int) {
 	nb := len(b) / width

@@ -32,9 +32,14 @@ func descend(tops, c, rough, v *float32, a float32, mask uint32, blocks int)
 // reach is [Reach] over a number of chunks; mask keeps the bits of a sum that count.
 //
 //go:noescape
-func reach(high, low, v, offset, slack *float32, a, long float32, mask uint32, chunks int)
+func reach(upper, tops, v, offset, slack *float32, a, long float32, mask uint32, chunks int)
 
-// fetch asks for a number of cache lines.
+// collect is [Collect] of n numbers, a multiple of lanes; it returns how many it found.
 //
 //go:noescape
-func fetch(p *float32, lines int)
+func collect(dst *int32, v *float32, floor float32, n int) int
+
+// rows4 writes the products of x with the first four rows, n numbers long, a multiple of lanes, and asks for the memory of the other four.
+//
+//go:noescape
+func rows4(dst *[4]float32, at *[8]*float32, x *float32, n int)

@@ -165,10 +165,10 @@ nexteight:
 	VZEROUPPER
 	RET
 
-// func reach(high, low, v, offset, slack *float32, a, long float32, mask uint32, chunks int)
+// func reach(upper, tops, v, offset, slack *float32, a, long float32, mask uint32, chunks int)
 TEXT ·reach(SB), NOSPLIT, $0-64
-	MOVQ high+0(FP), DI
-	MOVQ low+8(FP), R9
+	MOVQ upper+0(FP), DI
+	MOVQ tops+8(FP), R9
 	MOVQ v+16(FP), SI
 	MOVQ offset+24(FP), DX
 	MOVQ slack+32(FP), R8
@@ -187,7 +187,6 @@ TEXT ·reach(SB), NOSPLIT, $0-64
 
 nextchunk:
 	VMOVAPS Y11, Y6 // the largest upper bounds
-	VMOVAPS Y11, Y7 // the largest lower bounds
 	MOVQ $8, BX
 
 nextlanes:
@@ -201,16 +200,13 @@ nextlanes:
 	VADDPS Y4, Y3, Y3
 	VANDPS Y8, Y3, Y3
 	VADDPS Y5, Y3, Y12
+	VMOVUPS Y12, (DI)(AX*4)
 	VMAXPS Y6, Y12, Y6 // of a number that is none the other
-	VSUBPS Y5, Y3, Y12
-	VMAXPS Y7, Y12, Y7
 	ADDQ $8, AX
 	DECQ BX
 	JNZ  nextlanes
 
-	VMOVUPS Y6, (DI)
-	VMOVUPS Y7, (R9)
-	ADDQ $32, DI
+	VMOVUPS Y6, (R9)
 	ADDQ $32, R9
 	DECQ CX
 	JNZ  nextchunk
@@ -218,14 +214,79 @@ nextlanes:
 	VZEROUPPER
 	RET
 
-// func fetch(p *float32, lines int)
-TEXT ·fetch(SB), NOSPLIT, $0-16
-	MOVQ p+0(FP), SI
-	MOVQ lines+8(FP), CX
+// func collect(dst *int32, v *float32, floor float32, n int) int
+TEXT ·collect(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ v+8(FP), SI
+	VBROADCASTSS floor+16(FP), Y0
+	MOVQ n+24(FP), CX
+	MOVQ DI, R8
+	XORQ AX, AX
 
-nextline:
-	PREFETCHT0 (SI)
-	ADDQ $64, SI
-	DECQ CX
-	JNZ  nextline
+nextcompare:
+	VCMPPS $2, (SI)(AX*4), Y0, Y1 // floor <= v, and false of what is no number
+	VMOVMSKPS Y1, BX
+	TESTL BX, BX
+	JNZ  found
+
+nonefound:
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  nextcompare
+
+	SUBQ R8, DI
+	SHRQ $2, DI
+	MOVQ DI, ret+32(FP)
+	VZEROUPPER
+	RET
+
+found:
+	BSFL BX, DX
+	ADDL AX, DX
+	MOVL DX, (DI)
+	ADDQ $4, DI
+	LEAL -1(BX), DX
+	ANDL DX, BX
+	JNZ  found
+	JMP  nonefound
+
+// func rows4(dst *[4]float32, at *[8]*float32, x *float32, n int)
+TEXT ·rows4(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ at+8(FP), BX
+	MOVQ x+16(FP), DX
+	MOVQ n+24(FP), CX
+	MOVQ 0(BX), SI
+	MOVQ 8(BX), R8
+	MOVQ 16(BX), R9
+	MOVQ 24(BX), R10
+	MOVQ 32(BX), R11
+	MOVQ 40(BX), R12
+	MOVQ 48(BX), R13
+	MOVQ 56(BX), BX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ AX, AX
+
+nextrows4:
+	PREFETCHT0 (R11)(AX*4)
+	PREFETCHT0 (R12)(AX*4)
+	PREFETCHT0 (R13)(AX*4)
+	PREFETCHT0 (BX)(AX*4)
+	VMOVUPS (DX)(AX*4), Y12
+	VFMADD231PS (SI)(AX*4), Y12, Y0
+	VFMADD231PS (R8)(AX*4), Y12, Y1
+	VFMADD231PS (R9)(AX*4), Y12, Y2
+	VFMADD231PS (R10)(AX*4), Y12, Y3
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  nextrows4
+
+	FOLD(Y0, X0, 0)
+	FOLD(Y1, X1, 4)
+	FOLD(Y2, X2, 8)
+	FOLD(Y3, X3, 12)
+	VZEROUPPER
 	RET

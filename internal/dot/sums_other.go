@@ -27,4 +27,6 @@ func reach(_, _, _, _, _ *float32, _, _ float32, _ uint32, _ int) {
 	panic("dot: no assembly for this processor")
 }
 
-func fetch(*float32, int) { panic("dot: no assembly for this processor") }
+func collect(*int32, *float32, float32, int) int { panic("dot: no assembly for this processor") }
+
+func rows4(*[4]float32, *[8]*float32, *float32, int) { panic("dot: no assembly for this processor") }

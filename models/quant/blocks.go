@@ -61,6 +61,20 @@ func expandQ5_1(dst []float32, src []byte) {
 	}
 }
 
+// The upper two bits of element j stand in byte j%8: at bit 0 for the first eight, 4 for the second, 2 and 6 for those 16 behind them.
+func expandQ6_0(dst []float32, src []byte) {
+	for len(dst) >= 32 && len(src) >= 26 {
+		b, y := (*[26]byte)(src), (*[32]float32)(dst)
+		d := half(b[:])
+		for j := range 16 {
+			q, high := b[10+j], b[2+j%8]>>(j/8*4)
+			y[j] = float32(int(q&15|high&3<<4)-32) * d
+			y[j+16] = float32(int(q>>4|high>>2&3<<4)-32) * d
+		}
+		dst, src = dst[32:], src[26:]
+	}
+}
+
 func expandQ8_0(dst []float32, src []byte) {
 	for len(dst) >= 32 && len(src) >= 34 {
 		b, y := (*[34]byte)(src), (*[32]float32)(dst)

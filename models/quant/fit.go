@@ -8,8 +8,9 @@ import (
 	"math"
 )
 
-// Quantise writes src as blocks of type t to dst, whose length must be Bytes(t, len(src)). It knows F32, Q8_0, as ggml rounds it, and Q4_1, whose scale
-// and minimum are fitted to the block's values rather than taken from their range: see quantiseQ4_1.
+// Quantise writes src as blocks of type t to dst, whose length must be Bytes(t, len(src)). It knows F32, Q8_0, as ggml rounds it,
+// Q6_0, whose scale is fitted to the block's codes, and Q4_1, whose scale and minimum are fitted to the block's values rather than taken from their range: see
+// quantiseQ4_1.
 func Quantise(dst []byte, t Type, src []float32) error {
 	want, err := Bytes(t, len(src))
 	if err != nil {
@@ -25,12 +26,14 @@ func Quantise(dst []byte, t Type, src []float32) error {
 		}
 	case Q8_0:
 		QuantiseQ8_0(dst, src)
+	case Q6_0:
+		QuantiseQ6_0(dst, src)
 	case Q4_1:
 		for ; len(src) > 0; dst, src = dst[20:], src[32:] {
 			quantiseQ4_1((*[20]byte)(dst), (*[32]float32)(src))
 		}
 	default:
-		return fmt.Errorf("quant: %s: want F32, Q8_0 or Q4_1 to quantise to", t)
+		return fmt.Errorf("quant: %s: want F32, Q8_0, Q6_0 or Q4_1 to quantise to", t)
 	}
 	return nil
 }

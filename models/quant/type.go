@@ -13,7 +13,7 @@ import (
 	"math/bits"
 )
 
-// Type is ggml's number for a way of packing values, as it stands in GGUF files (enum ggml_type in ggml.h).
+// Type is ggml's number for a way of packing values, as it stands in GGUF files (enum ggml_type in ggml.h; Q6_0 is of ik_llama.cpp's).
 type Type uint32
 
 // The types ggml still knows. Gaps are types that were withdrawn.
@@ -52,6 +52,7 @@ const (
 	MXFP4   Type = 39
 	NVFP4   Type = 40
 	Q1_0    Type = 41
+	Q6_0    Type = 133
 )
 
 // layout says how one block of a type lies in memory. expand is nil where the type has no float values of its own
@@ -99,6 +100,7 @@ var layouts = [...]layout{
 	MXFP4:   {"MXFP4", 32, 17, expandMXFP4},
 	NVFP4:   {"NVFP4", 64, 36, expandNVFP4},
 	Q1_0:    {"Q1_0", 128, 18, nil},
+	Q6_0:    {"Q6_0", 32, 26, expandQ6_0},
 }
 
 // Known reports whether the size of the type's blocks is known, so that a tensor of it can be found in a file.

@@ -8,17 +8,18 @@ import (
 	"github.com/trimtab/trimtab/internal/dot"
 )
 
-// few finds the features that could be part of a code without writing anything by feature: bounds are taken by groups of eight, and only groups that reach the
-// floor are looked into. What it finds is computed again from the dictionary, so that the code is that of the plain way.
+// few finds the features that could be part of a code by bounds on their scores. What it finds is computed again from the dictionary, so that the code is that of
+// the plain way.
 type few struct {
-	c         *Coder
-	m         []float32
-	offset    []float32 // what is added to a scaled product to have a score
-	mask      uint32
-	high, low []float32 // by group: the largest upper and lower bounds
-	best      []Feature // the k largest lower bounds of groups, then the k largest scores of the list
-	list      []Feature // with what is known of a feature's score
-	reach     []float32 // upper bounds of the list's scores
+	c      *Coder
+	m      []float32
+	offset []float32 // what is added to a scaled product to have a score
+	mask   uint32
+	upper  []float32 // how large scores may be
+	tops   []float32 // the largest of each group
+	best   []Feature // the k largest groups, then the k largest scores of the list
+	list   []int32   // features that could be part of the code
+	values []float32 // theirs, computed again
 }
 
 // newFew returns nil for forms whose scores are not one product and one number each, and for small ones.
@@ -27,7 +28,7 @@ func newFew(p *ProductCoder) *few {
 	if f.N%dot.Chunk != 0 || p.sums != nil || f.Act.Gate != nil {
 		return nil
 	}
-	w := &few{c: p.c, m: p.m, offset: p.offset, mask: dot.Whole, high: make([]float32, f.N/dot.Group), low: make([]float32, f.N/dot.Group)}
+	w := &few{c: p.c, m: p.m, offset: p.offset, mask: dot.Whole}
 	switch f.Act.Kind {
 	case ReLU, TanhReLU:
 	case JumpReLU:
@@ -39,102 +40,82 @@ func newFew(p *ProductCoder) *few {
 		if f.Act.Kind == AbsTopK {
 			w.mask = dot.Unsigned
 		}
-		if 2*f.Act.K > len(w.low) {
+		if 2*f.Act.K > f.N/dot.Group {
 			return nil
 		}
 		w.best = make([]Feature, 0, f.Act.K)
 	default:
 		return nil
 	}
+	w.upper, w.tops = make([]float32, f.N), make([]float32, f.N/dot.Group)
+	w.list, w.values = make([]int32, f.N), make([]float32, f.N)
 	return w
 }
 
 // encode appends the code of the centred activation whose products are within long slack.
 func (w *few) encode(dst []Feature, products, slack []float32, a, long float32) []Feature {
-	floor := w.floor(products, slack, a, long)
-	w.find(products, slack, a, long, floor)
+	dot.Reach(w.upper, w.tops, products, w.offset, slack, a, long, w.mask)
+	floor := float32(math.SmallestNonzeroFloat32) // to be above 0
 	if w.best != nil {
-		w.narrow()
+		floor = w.floor()
 	}
-	sortByIndex(w.list)
-	for j := range w.list {
-		w.fetch(w.list, j+ahead)
-		w.list[j].Value = w.exact(w.list[j].Index)
-	}
+	w.list = dot.Collect(w.list, w.upper, floor)
+	w.compute()
 	return w.choose(dst)
 }
 
-// find lists the features whose upper bound reaches the floor.
-func (w *few) find(products, slack []float32, a, long, floor float32) {
-	w.list, w.reach = w.list[:0], w.reach[:0]
-	for g, high := range w.high {
-		if !(high >= floor) {
-			continue
-		}
-		first := g/dot.Lanes*dot.Chunk + g%dot.Lanes
+// floor is what a score must reach to be among the k largest: the least of k that seem to be large.
+func (w *few) floor() float32 {
+	w.largestGroups()
+	w.list = w.list[:0]
+	for _, group := range w.best {
+		first := dot.First(int(group.Index))
 		for i := first; i < first+dot.Chunk; i += dot.Lanes {
-			if sum, off := dot.Bound(products[i], w.offset[i], slack[i], a, long, w.mask); sum+off >= floor {
-				w.list, w.reach = append(w.list, Feature{int32(i), sum}), append(w.reach, sum+off)
+			if w.upper[i] == group.Value {
+				w.list = append(w.list, int32(i))
+				break
 			}
 		}
 	}
-}
-
-// narrow computes those k that seem the largest, and drops what cannot reach the least of them.
-func (w *few) narrow() {
-	w.best = w.best[:0]
-	for _, f := range w.list {
-		w.best = keep(w.best, f, w.c.d.Form.Act.K)
+	if len(w.list) < len(w.best) { // a bound is no number
+		return float32(math.Inf(-1))
 	}
+	w.compute()
 	floor := float32(math.Inf(1))
-	for j, f := range w.best {
-		w.fetch(w.best, j+ahead)
-		v := w.exact(f.Index)
+	for _, v := range w.values {
 		if w.mask == dot.Unsigned {
 			v = abs(v)
 		}
 		floor = min(floor, v)
 	}
-	n := 0
-	for j, f := range w.list {
-		if w.reach[j] >= floor {
-			w.list[n] = f
-			n++
+	return floor
+}
+
+// largestGroups puts the k groups with the largest bounds into best.
+func (w *few) largestGroups() {
+	w.best = w.best[:0]
+	k := w.c.d.Form.Act.K
+	for g, top := range w.tops[:k] {
+		w.best = append(w.best, Feature{int32(g), top})
+	}
+	heapify(w.best)
+	for g, top := range w.tops[k:] {
+		if top > w.best[0].Value {
+			w.best[0] = Feature{int32(k + g), top}
+			sink(w.best, 0)
 		}
 	}
-	w.list = w.list[:n]
 }
 
-// ahead is how many features before its turn a row of the dictionary is asked for: rows lie anywhere in more memory than the processor's caches hold.
-const ahead = 2
-
-func (w *few) fetch(list []Feature, j int) {
-	if j < len(list) {
-		in := w.c.d.Form.In
-		dot.Fetch(w.m[int(list[j].Index)*in:][:in])
+// compute writes the scores of the features in the list to values.
+func (w *few) compute() {
+	w.values = w.values[:len(w.list)]
+	dot.Rows(w.values, w.m, w.list, w.c.x)
+	if bias := w.c.d.Form.EncBias; bias != nil {
+		for j, i := range w.list {
+			w.values[j] += bias[i]
+		}
 	}
-}
-
-func (w *few) exact(i int32) float32 {
-	f := w.c.d.Form
-	v := dot.Pair(w.m[int(i)*f.In:(int(i)+1)*f.In], w.c.x)
-	if f.EncBias != nil {
-		v += f.EncBias[i]
-	}
-	return v
-}
-
-// floor is what a score must reach: to be above 0, or the k-th largest lower bound of a group, below which at least k features are not.
-func (w *few) floor(products, slack []float32, a, long float32) float32 {
-	dot.Reach(w.high, w.low, products, w.offset, slack, a, long, w.mask)
-	if w.best == nil {
-		return math.SmallestNonzeroFloat32
-	}
-	w.best = w.best[:0]
-	for g, low := range w.low {
-		w.best = keep(w.best, Feature{int32(g), low}, w.c.d.Form.Act.K)
-	}
-	return w.best[0].Value
 }
 
 // choose is Coder.Select of what was found.
@@ -143,15 +124,15 @@ func (w *few) choose(dst []Feature) []Feature {
 	if w.best != nil {
 		return w.largest(dst)
 	}
-	for _, f := range w.list {
-		v := f.Value
-		if !(v > 0) || (a.Kind == JumpReLU && !(v > a.Threshold[f.Index])) {
+	for j, i := range w.list {
+		v := w.values[j]
+		if !(v > 0) || (a.Kind == JumpReLU && !(v > a.Threshold[i])) {
 			continue
 		}
 		if a.Kind == TanhReLU {
 			v = float32(math.Tanh(float64(v)))
 		}
-		dst = append(dst, Feature{f.Index, v})
+		dst = append(dst, Feature{i, v})
 	}
 	return dst
 }
@@ -160,8 +141,7 @@ func (w *few) choose(dst []Feature) []Feature {
 func (w *few) largest(dst []Feature) []Feature {
 	a := &w.c.d.Form.Act
 	h := w.c.heap[:0]
-	for j, f := range w.list {
-		score := f.Value
+	for j, score := range w.values {
 		if a.Kind == AbsTopK {
 			score = abs(score)
 		}
@@ -169,9 +149,8 @@ func (w *few) largest(dst []Feature) []Feature {
 	}
 	from := len(dst)
 	for _, place := range h {
-		f := w.list[place.Index]
-		if f.Value > 0 || (f.Value != 0 && a.Kind != TopK) {
-			dst = append(dst, f)
+		if v := w.values[place.Index]; v > 0 || (v != 0 && a.Kind != TopK) {
+			dst = append(dst, Feature{w.list[place.Index], v})
 		}
 	}
 	sortByIndex(dst[from:])

@@ -54,8 +54,7 @@ func (s *subject) sites() string {
 }
 
 func (s *subject) taps() []hooks.Tap {
-	exact := s.d.Form.Act.Kind == dictionary.Pursuit // every round works on what the one before it left: errors would add up
-	encoder := &hooks.Encoder{Name: s.d.Name, Rows: s.d.Form.N, Weight: s.d.Matrix(), Exact: exact}
+	encoder := &hooks.Encoder{Name: s.d.Name, Rows: s.d.Form.N, Weight: s.d.Matrix(), Bits: s.d.Bits()}
 	taps := []hooks.Tap{{Name: s.d.Name, Site: s.in, ReadOnly: true, Encoder: encoder, Func: func(a *hooks.Activation) error {
 		s.x = append(s.x, a.Data...)
 		for i := range a.Rows {

@@ -47,8 +47,7 @@ func New(m *runtime.Model, site hooks.Site, d *dictionary.Dictionary, rows bool)
 	tap := hooks.Tap{Name: "gather", Site: site, ReadOnly: true, Func: g.take}
 	if d != nil {
 		g.coder = d.NewProductCoder()
-		exact := d.Form.Act.Kind == dictionary.Pursuit // errors of a round would add up
-		tap.Encoder = &hooks.Encoder{Name: "gather", Rows: d.Form.N, Weight: d.Matrix(), Exact: exact}
+		tap.Encoder = &hooks.Encoder{Name: "gather", Rows: d.Form.N, Weight: d.Matrix(), Bits: d.Bits()}
 	}
 	_, err = s.Attach(hooks.HookFunc(func(*hooks.Shape) (hooks.Plan, error) { return hooks.Plan{Taps: []hooks.Tap{tap}}, nil }))
 	if err != nil {
