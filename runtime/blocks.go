@@ -3,8 +3,6 @@
 package runtime
 
 import (
-	"encoding/binary"
-
 	"github.com/trimtab/trimtab/models/decoder"
 	"github.com/trimtab/trimtab/models/quant"
 )
@@ -35,10 +33,10 @@ func blocks(t *decoder.Tensor, as quant.Type) ([]byte, []int32, error) {
 	return out, nil, nil
 }
 
-// eachBlock calls f with every block of 32 columns of a matrix, row by row and with its place in that order.
+// eachBlock calls f with every stored block of a matrix, row by row and with its place in that order.
 func eachBlock(w *decoder.Weight, f func(i int, block []byte)) error {
-	_, size := w.As.Block()
-	at, perRow := 0, w.Cols/decoder.BlockCols
+	elements, size := w.As.Block()
+	at, perRow := 0, w.Cols/elements
 	for i := range w.Pieces {
 		data, order, err := blocks(&w.Pieces[i], w.As)
 		if err != nil {
@@ -59,38 +57,52 @@ func eachBlock(w *decoder.Weight, f func(i int, block []byte)) error {
 	return nil
 }
 
-// codes writes what MatMulNBits takes for the codes of Q8_0, Q4_0 or Q4_1: bytes offset by 128, or columns 2i and 2i+1 in the nibbles of byte i, low one first,
-// where the file has columns i and i+16.
+// codes writes what MatMulNBits takes for the codes of a type: bytes, or columns 2i and 2i+1 in the nibbles of byte i, low one first.
 func codes(dst []byte, w *decoder.Weight) error {
-	if w.As == quant.Q8_0 {
-		return eachBlock(w, func(i int, block []byte) {
-			for j, q := range block[2:] {
-				dst[32*i+j] = q ^ 0x80
-			}
-		})
-	}
+	n, _ := decoder.HeldNBits(w.As)
+	elements, _ := w.As.Block()
+	lift := byte(n.Lift())
+	var c quant.Codes
 	return eachBlock(w, func(i int, block []byte) {
-		q, out := block[len(block)-16:], dst[16*i:][:16]
-		for j := range 8 {
-			out[j] = q[2*j]&15 | q[2*j+1]<<4
-			out[j+8] = q[2*j]>>4 | q[2*j+1]&0xf0
+		c.ReadCodes(w.As, block)
+		stored := c.Code[:elements]
+		if n.Width == 8 {
+			for j, q := range stored {
+				dst[i*elements+j] = q + lift
+			}
+			return
+		}
+		out := dst[i*elements/2:][:elements/2]
+		for j := range out {
+			out[j] = stored[2*j] + lift | (stored[2*j+1]+lift)<<4
 		}
 	})
 }
 
 // scales writes those of codes, a row one behind the other.
 func scales(dst []float32, w *decoder.Weight) error {
-	return eachBlock(w, func(i int, block []byte) { dst[i] = halfAt(block, 0) })
+	return eachGroup(w, func(i int, scale, _ float32) { dst[i] = scale })
 }
 
-// minimums writes what Q4_1 adds to every column of a block once 8 is taken from its codes, transposed.
+// minimums writes what is added to every column of a group once the type's Zero is taken from its codes, transposed.
 func minimums(dst []float32, w *decoder.Weight) error {
-	perRow := w.Cols / decoder.BlockCols
-	return eachBlock(w, func(i int, block []byte) {
-		dst[i%perRow*w.Rows+i/perRow] = halfAt(block, 2) + 8*halfAt(block, 0)
+	n, _ := decoder.HeldNBits(w.As)
+	perRow, zero := w.Cols/n.Group, float32(n.Zero())
+	return eachGroup(w, func(i int, scale, minimum float32) {
+		dst[i%perRow*w.Rows+i/perRow] = minimum + zero*scale
 	})
 }
 
-func halfAt(block []byte, at int) float32 {
-	return quant.F16ToF32(binary.LittleEndian.Uint16(block[at:]))
+// eachGroup calls f with every group's scale and minimum, in the order of eachBlock.
+func eachGroup(w *decoder.Weight, f func(i int, scale, minimum float32)) error {
+	n, _ := decoder.HeldNBits(w.As)
+	elements, _ := w.As.Block()
+	groups := elements / n.Group
+	var c quant.Codes
+	return eachBlock(w, func(i int, block []byte) {
+		c.ReadScales(w.As, block)
+		for g := range groups {
+			f(i*groups+g, c.Scale[g], c.Minimum[g])
+		}
+	})
 }

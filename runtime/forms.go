@@ -30,8 +30,8 @@ type Kernels string
 const (
 	// Own is the project's: every type with kernels as it is held, inputs rounded to 16 bits, attention to a cache of any form.
 	Own Kernels = "own"
-	// ORT is ONNX Runtime's: MatMulNBits for matrices held as Q4_0, Q4_1 and Q8_0, with the same values and inputs rounded to 8 bits, MatMul and MoE over
-	// exactly expanded weights for all other types, GroupQueryAttention over keys and values in float32 or half precision. It lays weights out once more in memory.
+	// ORT is ONNX Runtime's: MatMulNBits for matrices held in Q4_0 to Q8_0 and Q2_K to Q6_K, with the same values and inputs rounded to 8 bits, MatMul over
+	// exactly expanded weights for all other types, MoE for experts, GroupQueryAttention over keys and values in float32 or half precision. It lays weights out once more in memory.
 	ORT Kernels = "ort"
 )
 

@@ -38,47 +38,57 @@ func TestForms(t *testing.T) {
 }
 
 // TestCodesStandForStoredValues: codes, scales and minimums as MatMulNBits reads them give the values of the stored blocks. A minimum is a sum of two products,
-// rounded: 2^-22 of the block's scale.
+// rounded: 2^-22 of what a block's scale makes of its largest code.
 func TestCodesStandForStoredValues(t *testing.T) {
-	const rows, cols = 3, 64
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, as := range []quant.Type{quant.Q4_0, quant.Q4_1, quant.Q8_0} {
-		_, size := as.Block()
-		data := make([]byte, rows*cols/32*size)
+	for _, as := range []quant.Type{
+		quant.Q4_0, quant.Q4_1, quant.Q5_0, quant.Q5_1, quant.Q6_0, quant.Q8_0, quant.Q2_K, quant.Q3_K, quant.Q4_K, quant.Q5_K, quant.Q6_K,
+	} {
+		const rows, cols = 3, 512
+		elements, size := as.Block()
+		data := make([]byte, rows*cols/elements*size)
 		for i := range data {
 			data[i] = byte(r.Uint32())
 		}
-		for i := 0; i < len(data); i += size { // scales and minimums of ordinary size
-			data[i+1], data[i+3] = 0x2c|data[i+1]&3, 0xac|data[i+3]&3
-		}
-		order := []int32{2, 0, 1}
-		w := &decoder.Weight{As: as, Rows: rows, Cols: cols, Pieces: []decoder.Tensor{{Type: as, Shape: []int{rows, cols}, Data: data, Order: order}}}
-		bits, offset, least := 4, 8, make([]float32, rows*cols/32)
-		if as == quant.Q8_0 {
-			bits, offset = 8, 128
-		}
-		packed, scale := make([]byte, rows*cols*bits/8), make([]float32, rows*cols/32)
-		if err := errors.Join(codes(packed, w), scales(scale, w)); err != nil {
-			t.Fatal(err)
-		}
-		if as == quant.Q4_1 {
-			if err := minimums(least, w); err != nil {
-				t.Fatal(err)
+		for i := 0; i < len(data); i += size { // halves of ordinary size, wherever the type has them
+			for _, at := range []int{1, 3, size - 3, size - 1} {
+				data[i+at] = 0x2c | data[i+at]&3
 			}
 		}
-		want := make([]float32, rows*cols)
-		if err := quant.Dequantize(want, as, data); err != nil {
+		checkCodes(t, as, data, rows, cols)
+	}
+}
+
+func checkCodes(t *testing.T, as quant.Type, data []byte, rows, cols int) {
+	t.Helper()
+	n, ok := decoder.HeldNBits(as)
+	if !ok {
+		t.Fatalf("%s is not held", as)
+	}
+	order := []int32{2, 0, 1}
+	w := &decoder.Weight{As: as, Rows: rows, Cols: cols, Pieces: []decoder.Tensor{{Type: as, Shape: []int{rows, cols}, Data: data, Order: order}}}
+	groups := cols / n.Group
+	packed, scale, least := make([]byte, rows*cols*n.Width/8), make([]float32, rows*groups), make([]float32, rows*groups)
+	if err := errors.Join(codes(packed, w), scales(scale, w)); err != nil {
+		t.Fatal(err)
+	}
+	if n.Minimums {
+		if err := minimums(least, w); err != nil {
 			t.Fatal(err)
 		}
-		for row := range rows {
-			for c := range cols {
-				i := row*cols + c
-				code := int(packed[i*bits/8]) >> (i * bits % 8) & (1<<bits - 1)
-				got := float32(code-offset)*scale[i/32] + least[c/32*rows+row]
-				if x := want[int(order[row])*cols+c]; math.Abs(float64(got-x)) > 1e-6 {
-					t.Fatalf("%s: row %d, column %d: %v, want %v", as, row, c, got, x)
-				}
-			}
+	}
+	want := make([]float32, rows*cols)
+	if err := quant.Dequantize(want, as, data); err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		row, group := i/cols, i%cols/n.Group
+		code := int(packed[i*n.Width/8]) >> (i * n.Width % 8) & (1<<n.Width - 1)
+		s := scale[row*groups+group]
+		got := float32(code-1<<(n.Width-1))*s + least[group*rows+row]
+		x := want[int(order[row])*cols+i%cols]
+		if off := math.Abs(float64(got - x)); !(off <= 0x1p-22*math.Abs(float64(s))*float64(int(1)<<n.Bits)) {
+			t.Fatalf("%s: row %d, column %d: %v, want %v", as, row, i%cols, got, x)
 		}
 	}
 }
@@ -87,8 +97,11 @@ func TestCodesStandForStoredValues(t *testing.T) {
 // of 8 bits, by which up to 0.16 standard deviations were measured; with inputs of 32 bits (accuracy level 1) less than 0.03. Types that cannot be held run as
 // MatMul, bit for bit.
 func TestORTKernelsHoldTheSameWeights(t *testing.T) {
-	for file, most := range map[string]float64{"q4_0": 0.3, "q4_1": 0.3, "q8_0": 0.3, "q5_1": 0, "f16": 0} {
-		path := fixture.Path(t, "fixtures/gguf/llama/"+file+".gguf")
+	for file, most := range map[string]float64{
+		"llama/q4_0": 0.3, "llama/q4_1": 0.3, "llama/q8_0": 0.3, "llama/q5_0": 0.3, "llama/q5_1": 0.3, "llama/f16": 0,
+		"llama_k256/q3_k_m": 0.3, "llama_k256/q4_k_m": 0.3, "llama_k256/q5_k_m": 0.3, "llama_k256/q6_k": 0.3,
+	} {
+		path := fixture.Path(t, "fixtures/gguf/"+file+".gguf")
 		want := traceOf(t, open(t, path, Config{Quant: Float32}), prompt)
 		got := traceOf(t, open(t, path, Config{Kernels: ORT}), prompt)
 		if d := deviation(got, want); !(d <= most) || most > 0 && d == 0 {

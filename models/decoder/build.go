@@ -75,7 +75,7 @@ type Options struct {
 	As func(t *Tensor) quant.Type
 	// PackedBytes returns the size of a matrix in packed form, or 0 where it is to run as float32; nil packs nothing.
 	PackedBytes func(t quant.Type, rows, cols int) int
-	// NBits runs matrices of types that ONNX Runtime's MatMulNBits can hold exactly, Q4_0, Q4_1 and Q8_0, as that node.
+	// NBits runs matrices of types that ONNX Runtime's MatMulNBits can hold exactly, those with a quant.Coding, as that node.
 	NBits bool
 	// Each builds for passes over one token each of several sequences, whose caches are the project's own.
 	Each bool

@@ -65,10 +65,11 @@ func (b *builder) embed() string {
 	switch {
 	case w.Form == Packed:
 		return b.Add("Row", "trimtab", []string{InputIDs, w.Name}, packedAttrs(&w)...)
-	case w.Form == Codes && w.As == quant.Q8_0:
-		return b.embedNBits(w)
 	case w.Form == Codes:
-		w = b.inForm(Matrix, w) // rows of 4-bit codes cannot be looked up
+		if n, _ := HeldNBits(w.As); n.Width == 8 && !n.Minimums {
+			return b.embedNBits(w, n)
+		}
+		w = b.inForm(Matrix, w) // rows of nibbles cannot be looked up
 	}
 	// The matrix stands as [width, vocabulary]: [width, 1, s] -> [1, s, width].
 	x := b.Add("Gather", "", []string{w.Name, InputIDs}, onnx.Attr{Name: "axis", Value: 1})
@@ -84,11 +85,11 @@ func (b *builder) weight(pieces []Tensor) Weight {
 	if b.o.PackedBytes != nil {
 		w.Bytes = b.o.PackedBytes(w.As, w.Rows, w.Cols)
 	}
-	switch {
-	case w.Bytes > 0:
+	if w.Bytes > 0 {
 		return b.inForm(Packed, w)
-	case b.o.NBits && holdsNBits(w.As):
-		return b.inForm(Codes, w, w.Rows, w.Cols/BlockCols, BlockCols*bitsOf(w.As)/8)
+	}
+	if n, ok := HeldNBits(w.As); ok && b.o.NBits {
+		return b.nbits(w, n)
 	}
 	return b.inForm(Matrix, w)
 }

@@ -77,9 +77,9 @@ const (
 	Matrix               // float32 [in, out], for MatMul
 	Plain                // float32 as stored, Shape
 	Paired               // float32 Shape, rows of each two consecutive pieces taking turns
-	Codes                // blocks of 32 for MatMulNBits: uint8 [out, in/32, 32 or 16], see nbits.go
-	Scales               // of Codes: float32 [out, in/32]
-	Minimums             // of Codes: float32 [in/32, out]
+	Codes                // blocks for MatMulNBits: uint8 [out, in/group, bytes of a group], see nbits.go
+	Scales               // of Codes: float32 [out, in/group]
+	Minimums             // of Codes: float32 [in/group, out]
 )
 
 // Weight is one initializer of a graph: the tensors it is made of, one below the other, and its form.
