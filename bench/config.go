@@ -63,6 +63,7 @@ type Config struct {
 	Model        runtime.Config
 	Suites       []Suite        // nil is all
 	Rounds       int            // steps of each contestant of a decode comparison; 0 is 40, comparisons of prompts and processes take a quarter
+	Processes    int            // that share the rounds of the suites speed, overhead and batch, one after the other; 0 is this one alone
 	Contexts     []int          // tokens of context at decode; nil is 32 and 1024. Hooks and batches are compared at the first
 	Prompt       int            // tokens of the prefill comparison; 0 is 512
 	Sessions     []int          // at the same time; nil is 1, 2, 4, 8
@@ -83,6 +84,9 @@ func (c Config) withDefaults() Config {
 	if c.Suites == nil {
 		c.Suites = Suites()
 	}
+	if c.Processes == 0 {
+		c.Processes = 1
+	}
 	if c.Rounds == 0 {
 		c.Rounds = 40
 	}
@@ -102,9 +106,9 @@ func (c Config) withDefaults() Config {
 }
 
 func (c *Config) check() error {
-	for _, n := range append(slices.Concat(c.Contexts, c.Sessions), c.Rounds, c.Prompt) {
+	for _, n := range append(slices.Concat(c.Contexts, c.Sessions), c.Rounds, c.Processes, c.Prompt) {
 		if n < 1 {
-			return fmt.Errorf("bench: want at least 1 for rounds, contexts, the prompt and sessions, found %d", n)
+			return fmt.Errorf("bench: want at least 1 for rounds, processes, contexts, the prompt and sessions, found %d", n)
 		}
 	}
 	if !slices.Contains([]Clock{ClockAuto, ClockWall, ClockCPU}, c.Clock) {

@@ -32,6 +32,15 @@ type question struct {
 	Rows         string
 	Kind         string // of hook to attach once the first token is out; "" is none
 	List         bool   // answer the kinds that the model can be measured with
+
+	Suites     []Suite // answer a report of these, and nothing else
+	Rounds     int
+	Contexts   []int
+	Prompt     int
+	Sessions   []int
+	Clock      Clock
+	Peers      bool
+	PeerModels []string
 }
 
 // answer is what such a process found.
@@ -55,6 +64,9 @@ func Probe(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&q); err != nil {
 		return fmt.Errorf("bench: probe: want a question from trimtab bench: %w", err)
 	}
+	if len(q.Suites) > 0 {
+		return q.report(ctx, out)
+	}
 	a, err := q.answer(ctx, out)
 	if err != nil {
 		return err
@@ -65,9 +77,7 @@ func Probe(ctx context.Context, in io.Reader, out io.Writer) error {
 // answer opens the model, runs a prompt and, where it is asked for, attaches a hook and runs it again. A line goes out as soon as the first token is there.
 func (q *question) answer(ctx context.Context, out io.Writer) (a *answer, err error) {
 	start := time.Now()
-	m, err := runtime.Open(q.Path, runtime.Config{
-		Library: q.Library, Threads: q.Threads, Quant: q.Quant, Kernels: q.Kernels, KV: q.KV, Context: q.Context, Chunk: q.Chunk,
-	})
+	m, err := runtime.Open(q.Path, q.model())
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +106,10 @@ func (q *question) answer(ctx context.Context, out io.Writer) (a *answer, err er
 	a.Now, a.Peak = memoryNow(), memoryPeak()
 	a.Native = native()
 	return a, err
+}
+
+func (q *question) model() runtime.Config {
+	return runtime.Config{Library: q.Library, Threads: q.Threads, Quant: q.Quant, Kernels: q.Kernels, KV: q.KV, Context: q.Context, Chunk: q.Chunk}
 }
 
 // attach finds a kind and measures it.
@@ -138,44 +152,57 @@ func (s *suite) probes(name Suite) bool {
 
 // ask starts a process, asks it, and returns its answer with the wall time to its first token.
 func (s *suite) ask(ctx context.Context, q question) (*answer, error) {
-	path, err := filepath.Abs(s.path)
+	if q.List && s.c.Rows != nil {
+		q.Rows = s.c.Rows.String()
+	}
+	var a answer
+	start := time.Now()
+	err := s.process(ctx, q, func(answers *json.Decoder) error {
+		var line string
+		err := answers.Decode(&line)
+		a.First.Wall = int64(time.Since(start))
+		if err != nil {
+			return err
+		}
+		wall := a.First.Wall
+		err = answers.Decode(&a)
+		a.First.Wall = wall
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	s.describe(a.Model, a.ORT)
+	s.vocab, s.single = a.Vocab, a.Single
+	return &a, nil
+}
+
+// process starts a process of its own, puts a question to it about the suite's model, and has its answers read.
+func (s *suite) process(ctx context.Context, q question, read func(answers *json.Decoder) error) error {
+	path, err := filepath.Abs(s.path)
+	if err != nil {
+		return err
 	}
 	m := s.c.Model
 	q.Path, q.Library, q.Threads, q.Quant, q.Kernels, q.KV, q.Context, q.Chunk = path, m.Library, m.Threads, m.Quant, m.Kernels, m.KV, m.Context, m.Chunk
 	q.Dictionaries = s.c.Dictionaries
-	if q.List && s.c.Rows != nil {
-		q.Rows = s.c.Rows.String()
-	}
 	text, err := json.Marshal(q)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c := exec.CommandContext(ctx, s.c.Probe[0], s.c.Probe[1:]...)
 	var errs tail
 	c.Stdin, c.Stderr = bytes.NewReader(text), &errs
 	out, err := c.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	start := time.Now()
 	if err := c.Start(); err != nil {
-		return nil, fmt.Errorf("bench: probe: %w", err)
+		return fmt.Errorf("bench: probe: %w", err)
 	}
-	answers := json.NewDecoder(out)
-	var line string
-	var a answer
-	err = answers.Decode(&line)
-	wall := time.Since(start)
-	if err == nil {
-		err = answers.Decode(&a)
-	}
+	err = read(json.NewDecoder(out))
 	if err = errors.Join(err, c.Wait()); err != nil {
-		return nil, fmt.Errorf("bench: probe: %w: %s", err, errs.last())
+		return fmt.Errorf("bench: probe: %w: %s", err, errs.last())
 	}
-	a.First.Wall = int64(wall)
-	s.describe(a.Model, a.ORT)
-	s.vocab, s.single = a.Vocab, a.Single
-	return &a, nil
+	return nil
 }

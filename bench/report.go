@@ -38,12 +38,14 @@ type Start struct {
 
 // Section is one comparison.
 type Section struct {
-	Suite   Suite    `json:"suite"`
-	Title   string   `json:"title"`
-	Clock   Clock    `json:"clock"`         // of the ratios
-	Tokens  int      `json:"tokens_a_step"` // that times and bytes are divided by in tables
-	Unit    string   `json:"unit"`          // what one of them is called: token, prompt, session, start
-	Results []Result `json:"results"`
+	Suite  Suite  `json:"suite"`
+	Title  string `json:"title"`
+	Clock  Clock  `json:"clock"`         // of the ratios
+	Tokens int    `json:"tokens_a_step"` // that times and bytes are divided by in tables
+	Unit   string `json:"unit"`          // what one of them is called: token, prompt, session, start
+	// Processes share the rounds: figures are the medians of theirs, intervals the least and the largest ratio. 0 is one.
+	Processes int      `json:"processes,omitempty"`
+	Results   []Result `json:"results"`
 }
 
 // best returns the peer's fastest row, nil where it has none; rows with hooks do not count.

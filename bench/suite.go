@@ -36,16 +36,12 @@ func Run(ctx context.Context, path string, c Config) (*Report, error) {
 	if err := s.find(); err != nil {
 		return nil, err
 	}
-	for _, part := range []struct {
-		suites []Suite
-		run    func() error
-	}{
-		{[]Suite{SuiteLoad}, s.load},
-		{[]Suite{SuiteMemory}, s.memory},
-		{[]Suite{SuiteSpeed, SuiteOverhead}, s.opened},
-		{[]Suite{SuiteBatch}, s.batch},
-		{[]Suite{SuiteFidelity}, s.fidelity},
-	} {
+	compared := []part{{[]Suite{SuiteSpeed, SuiteOverhead}, s.opened}, {[]Suite{SuiteBatch}, s.batch}}
+	if c.Processes > 1 {
+		compared = []part{{repeatable, s.repeated}}
+	}
+	parts := append([]part{{[]Suite{SuiteLoad}, s.load}, {[]Suite{SuiteMemory}, s.memory}}, compared...)
+	for _, part := range append(parts, part{[]Suite{SuiteFidelity}, s.fidelity}) {
 		if slices.ContainsFunc(part.suites, s.wants) {
 			if err := part.run(); err != nil {
 				return nil, err
@@ -53,6 +49,12 @@ func Run(ctx context.Context, path string, c Config) (*Report, error) {
 		}
 	}
 	return s.report, nil
+}
+
+// part is what runs some suites.
+type part struct {
+	suites []Suite
+	run    func() error
 }
 
 // suite is one run.

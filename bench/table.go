@@ -64,7 +64,11 @@ func memoryTable(list []Footprint) table {
 // table has what is of interest in a section: columns that are empty in all rows are left out.
 func (s *Section) table() table {
 	t := table{title: fmt.Sprintf("%s (ratios of %s time)", s.Title, s.Clock)}
-	t.head = []string{"", "ms/" + s.Unit, "quartiles", s.Unit + "s/s", "ratio", "95 %"}
+	interval := "95 %"
+	if s.Processes > 1 {
+		interval = fmt.Sprintf("%d processes", s.Processes)
+	}
+	t.head = []string{"", "ms/" + s.Unit, "quartiles", s.Unit + "s/s", "ratio", interval}
 	inside := s.Suite != SuiteLoad // this process
 	if inside {
 		t.head = append(t.head, "Go bytes/"+s.Unit)
@@ -77,7 +81,7 @@ func (s *Section) table() table {
 		t.head = append(t.head, "attach, ms", "native, MB")
 	}
 	if beside {
-		t.head = append(t.head, "to another", "95 %", "which")
+		t.head = append(t.head, "to another", interval, "which")
 	}
 	n := float64(s.Tokens)
 	for i := range s.Results {

@@ -55,6 +55,7 @@ func (a *app) bench() *cobra.Command {
 	f.SortFlags = false
 	f.StringSliceVar(&v.suites, "suite", []string{"all"}, "what is measured: load, memory, speed, overhead, batch, fidelity, or all")
 	f.IntVar(&v.config.Rounds, "rounds", 40, "steps of 8 tokens of each contestant; prompts and processes run a quarter as often")
+	f.IntVar(&v.config.Processes, "processes", 1, "processes that share the rounds of speed, overhead and batch: medians of theirs, with the least and the largest ratio")
 	f.IntSliceVar(&v.config.Contexts, "contexts", []int{32, 1024}, "tokens of context at decode; hooks and sessions are compared at the first")
 	f.IntVar(&v.config.Prompt, "prompt-tokens", 512, "tokens of the prompt at prefill")
 	f.IntSliceVar(&v.config.Sessions, "sessions", []int{1, 2, 4, 8}, "sessions at the same time, in the suite batch")
