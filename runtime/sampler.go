@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/trimtab/trimtab/internal/dot"
 )
 
 // Sampling says how the next token is chosen. The order is llama.cpp's: penalties, top-k, top-p, min-p, temperature. The zero value is greedy.
@@ -94,7 +96,7 @@ func (s *Sampler) Accept(ids ...int32) {
 // Sample chooses a token. It may write into logits. A logit that is not a number is never chosen while there is another.
 func (s *Sampler) Sample(logits []float32) int32 {
 	s.penalise(logits)
-	best := argmax(logits)
+	best := int32(dot.Largest(logits))
 	if s.s.Temperature == 0 || math.IsInf(float64(logits[best]), 0) || math.IsNaN(float64(logits[best])) {
 		return best
 	}
@@ -208,17 +210,6 @@ func (s *Sampler) draw() int32 {
 	return s.candidates[len(s.candidates)-1].ID
 }
 
-// argmax returns the index of the largest value, the first of equals; 0 where nothing is larger than -infinity.
-func argmax(x []float32) int32 {
-	best, at := float32(math.Inf(-1)), 0
-	for i, v := range x {
-		if v > best {
-			best, at = v, i
-		}
-	}
-	return int32(at)
-}
-
 // largest appends the n largest values to dst, largest first, of equals the first first; what is not a number is left out.
 func largest(dst []Candidate, x []float32, n int) []Candidate {
 	n = min(n, len(x))
@@ -258,7 +249,7 @@ func above(dst []Candidate, x []float32, floor float32) []Candidate {
 }
 
 func logSumExp(x []float32) float64 {
-	most := float64(x[argmax(x)])
+	most := float64(x[dot.Largest(x)])
 	sum := 0.0
 	for _, v := range x {
 		sum += math.Exp(float64(v) - most)

@@ -384,3 +384,14 @@ func BenchmarkSample(b *testing.B) {
 		})
 	}
 }
+
+// argmax is what a greedy sampler chooses, written plainly.
+func argmax(x []float32) int32 {
+	best, at := float32(math.Inf(-1)), 0
+	for i, v := range x {
+		if v > best {
+			best, at = v, i
+		}
+	}
+	return int32(at)
+}

@@ -43,3 +43,13 @@ func collect(dst *int32, v *float32, floor float32, n int) int
 //
 //go:noescape
 func rows4(dst *[4]float32, at *[8]*float32, x *float32, n int)
+
+// largest returns the largest of n numbers, a multiple of lanes; minus infinity where there is none.
+//
+//go:noescape
+func largest(v *float32, n int) float32
+
+// find returns the place of the first of n numbers that equals x, n a multiple of lanes; -1 where none does.
+//
+//go:noescape
+func find(v *float32, x float32, n int) int

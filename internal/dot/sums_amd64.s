@@ -290,3 +290,79 @@ nextrows4:
 	FOLD(Y3, X3, 12)
 	VZEROUPPER
 	RET
+
+// func largest(v *float32, n int) float32
+TEXT ·largest(SB), NOSPLIT, $0-20
+	MOVQ v+0(FP), SI
+	MOVQ n+8(FP), CX
+	VPCMPEQD Y0, Y0, Y0
+	VPSLLD $23, Y0, Y0 // minus infinity
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	XORQ AX, AX
+	MOVQ CX, DX
+	ANDQ $-32, DX
+	JEQ  rest
+
+next32:
+	VMOVUPS (SI)(AX*4), Y4
+	VMOVUPS 32(SI)(AX*4), Y5
+	VMOVUPS 64(SI)(AX*4), Y6
+	VMOVUPS 96(SI)(AX*4), Y7
+	VMAXPS Y0, Y4, Y0 // of a number that is none the other
+	VMAXPS Y1, Y5, Y1
+	VMAXPS Y2, Y6, Y2
+	VMAXPS Y3, Y7, Y3
+	ADDQ $32, AX
+	CMPQ AX, DX
+	JLT  next32
+
+rest:
+	CMPQ AX, CX
+	JGE  fold
+	VMOVUPS (SI)(AX*4), Y4
+	VMAXPS Y0, Y4, Y0
+	ADDQ $8, AX
+	JMP  rest
+
+fold:
+	VMAXPS Y1, Y0, Y0
+	VMAXPS Y2, Y0, Y0
+	VMAXPS Y3, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $0x4E, X0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $0xB1, X0, X1
+	VMAXSS X1, X0, X0
+	VMOVSS X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func find(v *float32, x float32, n int) int
+TEXT ·find(SB), NOSPLIT, $0-32
+	MOVQ v+0(FP), SI
+	VBROADCASTSS x+8(FP), Y0
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+
+nextfind:
+	VCMPPS $0, (SI)(AX*4), Y0, Y1
+	VMOVMSKPS Y1, BX
+	TESTL BX, BX
+	JNZ  there
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT  nextfind
+	MOVQ $-1, AX
+	MOVQ AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+there:
+	BSFL BX, BX
+	ADDQ BX, AX
+	MOVQ AX, ret+24(FP)
+	VZEROUPPER
+	RET
