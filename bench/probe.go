@@ -22,6 +22,7 @@ import (
 type question struct {
 	Path         string
 	Library      string
+	Provider     runtime.Provider
 	Threads      int
 	Quant        runtime.Quant
 	Kernels      runtime.Kernels
@@ -109,7 +110,9 @@ func (q *question) answer(ctx context.Context, out io.Writer) (a *answer, err er
 }
 
 func (q *question) model() runtime.Config {
-	return runtime.Config{Library: q.Library, Threads: q.Threads, Quant: q.Quant, Kernels: q.Kernels, KV: q.KV, Context: q.Context, Chunk: q.Chunk}
+	return runtime.Config{
+		Library: q.Library, Provider: q.Provider, Threads: q.Threads, Quant: q.Quant, Kernels: q.Kernels, KV: q.KV, Context: q.Context, Chunk: q.Chunk,
+	}
 }
 
 // attach finds a kind and measures it.
@@ -156,22 +159,20 @@ func (s *suite) ask(ctx context.Context, q question) (*answer, error) {
 		q.Rows = s.c.Rows.String()
 	}
 	var a answer
+	var wall time.Duration
 	start := time.Now()
 	err := s.process(ctx, q, func(answers *json.Decoder) error {
 		var line string
-		err := answers.Decode(&line)
-		a.First.Wall = int64(time.Since(start))
-		if err != nil {
+		if err := answers.Decode(&line); err != nil {
 			return err
 		}
-		wall := a.First.Wall
-		err = answers.Decode(&a)
-		a.First.Wall = wall
-		return err
+		wall = time.Since(start)
+		return answers.Decode(&a)
 	})
 	if err != nil {
 		return nil, err
 	}
+	a.First.Wall = int64(wall)
 	s.describe(a.Model, a.ORT)
 	s.vocab, s.single = a.Vocab, a.Single
 	return &a, nil
@@ -184,7 +185,8 @@ func (s *suite) process(ctx context.Context, q question, read func(answers *json
 		return err
 	}
 	m := s.c.Model
-	q.Path, q.Library, q.Threads, q.Quant, q.Kernels, q.KV, q.Context, q.Chunk = path, m.Library, m.Threads, m.Quant, m.Kernels, m.KV, m.Context, m.Chunk
+	q.Path, q.Library, q.Provider, q.Threads, q.Quant, q.Kernels, q.KV = path, m.Library, m.Provider, m.Threads, m.Quant, m.Kernels, m.KV
+	q.Context, q.Chunk = m.Context, m.Chunk
 	q.Dictionaries = s.c.Dictionaries
 	text, err := json.Marshal(q)
 	if err != nil {
