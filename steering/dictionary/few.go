@@ -17,7 +17,7 @@ type few struct {
 	mask   uint32
 	upper  []float32 // how large scores may be
 	tops   []float32 // the largest of each group
-	best   []Feature // the k largest groups, then the k largest scores of the list
+	best   []Feature // the k groups with the largest tops
 	list   []int32   // features that could be part of the code
 	values []float32 // theirs, computed again
 }
