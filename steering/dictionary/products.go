@@ -17,8 +17,8 @@ func (d *Dictionary) Matrix() []float32 {
 }
 
 // manyFeatures is from where on reading two bits more of each number of the matrix takes longer than computing the features again that two bits less leave
-// undecided: of 4,608 of a real autoencoder they are 160 instead of 50, 20 us against 40; of 16,384 of a random one 140 instead of 50, 30 us against 70.
-const manyFeatures = 4096
+// undecided: of 4,608 of a real autoencoder they are 160 instead of 50, of 16,384 of a random one 140.
+const manyFeatures = 8192
 
 // Bits is to how many bits a graph may round [Dictionary.Matrix] for the products of a [ProductCoder].
 func (d *Dictionary) Bits() int {
