@@ -142,6 +142,9 @@ func (h *heldEncoder) pack() error {
 			back[i] -= v
 		}
 		h.slack[r] = float32(dot.Length(back) + whole*(packedInput+rounded(h.width)))
+		if s := h.slack[r]; s-s != 0 {
+			return fmt.Errorf("row %d: want numbers that %s holds, found a row of length %g: run the model with --quant f32", r, h.as, whole)
+		}
 	}
 	return h.tile(blocks)
 }

@@ -77,7 +77,9 @@ func checkProducts(t *testing.T, e *hooks.Encoder, a *hooks.Activation, row int)
 func TestEncoderRefused(t *testing.T) {
 	m := tiny(t, Config{})
 	s := newSession(t, m)
-	for _, e := range []*hooks.Encoder{{Rows: 0}, {Rows: 2, Weight: make([]float32, 2*m.shape.Width-1)}, {Rows: 2, Weight: make([]float32, 2*m.shape.Width), Bits: 4}} {
+	huge := make([]float32, 2*m.shape.Width) // whose scale is past half precision: a bound that is no number would lose the feature
+	huge[0] = 1e8
+	for _, e := range []*hooks.Encoder{{Rows: 0}, {Rows: 2, Weight: make([]float32, 2*m.shape.Width-1)}, {Rows: 2, Weight: make([]float32, 2*m.shape.Width), Bits: 4}, {Rows: 2, Weight: huge}, {Rows: 2, Weight: huge, Bits: 6}} {
 		_, err := s.Attach(plan(hooks.Plan{Taps: []hooks.Tap{{Name: "x", Site: hooks.At(hooks.ResidPost, 0), Encoder: e, Func: func(*hooks.Activation) error { return nil }}}}))
 		if err == nil {
 			t.Errorf("an encoder of %d rows and %d numbers was attached", e.Rows, len(e.Weight))

@@ -9,6 +9,9 @@ func Rows(dst, m []float32, rows []int32, x []float32) {
 	if len(dst) != len(rows) {
 		panic("dot: Rows: dst has another length than rows")
 	}
+	if len(rows) == 0 {
+		return
+	}
 	row := func(j int) []float32 { return m[int(rows[min(j, len(rows)-1)])*width:][:width] }
 	if !fast || width == 0 || width%lanes != 0 {
 		for j := range rows {
@@ -19,9 +22,7 @@ func Rows(dst, m []float32, rows []int32, x []float32) {
 	var out [4]float32
 	var at [8]*float32 // four rows, then those that are next
 	for k := range 4 {
-		if len(rows) > 0 {
-			at[4+k] = &row(k)[0]
-		}
+		at[4+k] = &row(k)[0]
 	}
 	for j := 0; j < len(rows); j += 4 {
 		copy(at[:4], at[4:])

@@ -10,6 +10,32 @@
 	VHADDPS x, x, x; \
 	VMOVSS x, offset(DI)
 
+// CLEAR4 begins four sums in Y0 to Y3, ADD4 adds the products of eight numbers of the rows at SI, R9, R10 and R11 with those at DX and compares how many are done
+// with CX, and FOLD4 stores the sums and returns.
+#define CLEAR4 \
+	VXORPS Y0, Y0, Y0; \
+	VXORPS Y1, Y1, Y1; \
+	VXORPS Y2, Y2, Y2; \
+	VXORPS Y3, Y3, Y3; \
+	XORQ AX, AX
+
+#define ADD4 \
+	VMOVUPS (DX)(AX*4), Y12; \
+	VFMADD231PS (SI)(AX*4), Y12, Y0; \
+	VFMADD231PS (R9)(AX*4), Y12, Y1; \
+	VFMADD231PS (R10)(AX*4), Y12, Y2; \
+	VFMADD231PS (R11)(AX*4), Y12, Y3; \
+	ADDQ $8, AX; \
+	CMPQ AX, CX
+
+#define FOLD4 \
+	FOLD(Y0, X0, 0); \
+	FOLD(Y1, X1, 4); \
+	FOLD(Y2, X2, 8); \
+	FOLD(Y3, X3, 12); \
+	VZEROUPPER; \
+	RET
+
 // ROW adds the products of a row's eight numbers with those of the three rows in Y12 to Y14.
 #define ROW(row, s0, s1, s2) \
 	VMOVUPS (row)(AX*4), Y15; \
@@ -80,28 +106,13 @@ TEXT ·tile4x1(SB), NOSPLIT, $0-40
 	LEAQ (SI)(R8*1), R9
 	LEAQ (SI)(R8*2), R10
 	LEAQ (R9)(R8*2), R11
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	XORQ AX, AX
+	CLEAR4
 
 next4x1:
-	VMOVUPS (DX)(AX*4), Y12
-	VFMADD231PS (SI)(AX*4), Y12, Y0
-	VFMADD231PS (R9)(AX*4), Y12, Y1
-	VFMADD231PS (R10)(AX*4), Y12, Y2
-	VFMADD231PS (R11)(AX*4), Y12, Y3
-	ADDQ $8, AX
-	CMPQ AX, CX
+	ADD4
 	JLT  next4x1
 
-	FOLD(Y0, X0, 0)
-	FOLD(Y1, X1, 4)
-	FOLD(Y2, X2, 8)
-	FOLD(Y3, X3, 12)
-	VZEROUPPER
-	RET
+	FOLD4
 
 // func tile1x1(dst, a, b *float32, n int)
 TEXT ·tile1x1(SB), NOSPLIT, $0-32
@@ -257,39 +268,24 @@ TEXT ·rows4(SB), NOSPLIT, $0-32
 	MOVQ x+16(FP), DX
 	MOVQ n+24(FP), CX
 	MOVQ 0(BX), SI
-	MOVQ 8(BX), R8
-	MOVQ 16(BX), R9
-	MOVQ 24(BX), R10
-	MOVQ 32(BX), R11
+	MOVQ 8(BX), R9
+	MOVQ 16(BX), R10
+	MOVQ 24(BX), R11
+	MOVQ 32(BX), R8
 	MOVQ 40(BX), R12
 	MOVQ 48(BX), R13
 	MOVQ 56(BX), BX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	XORQ AX, AX
+	CLEAR4
 
 nextrows4:
-	PREFETCHT0 (R11)(AX*4)
+	PREFETCHT0 (R8)(AX*4)
 	PREFETCHT0 (R12)(AX*4)
 	PREFETCHT0 (R13)(AX*4)
 	PREFETCHT0 (BX)(AX*4)
-	VMOVUPS (DX)(AX*4), Y12
-	VFMADD231PS (SI)(AX*4), Y12, Y0
-	VFMADD231PS (R8)(AX*4), Y12, Y1
-	VFMADD231PS (R9)(AX*4), Y12, Y2
-	VFMADD231PS (R10)(AX*4), Y12, Y3
-	ADDQ $8, AX
-	CMPQ AX, CX
+	ADD4
 	JLT  nextrows4
 
-	FOLD(Y0, X0, 0)
-	FOLD(Y1, X1, 4)
-	FOLD(Y2, X2, 8)
-	FOLD(Y3, X3, 12)
-	VZEROUPPER
-	RET
+	FOLD4
 
 // func largest(v *float32, n int) float32
 TEXT ·largest(SB), NOSPLIT, $0-20
