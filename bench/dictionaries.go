@@ -35,7 +35,7 @@ func dictionaryKinds(sh *hooks.Shape, files []string) []Kind {
 		encoding(alone, narrow, steering.KindSAE, 0),
 		encoding(fmt.Sprintf("SAE, %s features, watched", thousands(wideSAE)), wide, steering.KindSAE, 0),
 	}
-	for _, n := range []int{1, 16, 256} {
+	for _, n := range []int{5, 16, 256} {
 		k := encoding(fmt.Sprintf("SAE, %s features, %d edited", thousands(narrowSAE), n), narrow, steering.KindSAE, n)
 		k.Beside = alone
 		out = append(out, k)

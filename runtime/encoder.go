@@ -185,13 +185,17 @@ func (h *heldEncoder) free() {
 	}
 }
 
-// encode puts the product in front of a tap.
-func encode(g *onnx.Graph, h *heldEncoder, input, value string) string {
-	if !h.packed {
-		w := g.Input(input, onnx.Float, onnx.N(h.width), onnx.N(h.of.Rows))
-		return g.Add("MatMul", "", []string{value, w})
+// declare returns what a tap takes besides the value, and its attributes: a packed matrix, whose product it computes itself, or the product; nothing where h is nil.
+func (h *heldEncoder) declare(g *onnx.Graph, input, value string) ([]string, []onnx.Attr) {
+	attrs := func(encoded, rows int, as quant.Type) []onnx.Attr {
+		return []onnx.Attr{{Name: "encoded", Value: encoded}, {Name: "rows", Value: rows}, {Name: "type", Value: int(as)}}
 	}
-	w := g.Input(input, onnx.Uint8, onnx.N(len(h.memory)))
-	return g.Add("Linear", "trimtab", []string{value, w}, onnx.Attr{Name: "type", Value: int(h.as)},
-		onnx.Attr{Name: "rows", Value: h.of.Rows}, onnx.Attr{Name: "cols", Value: h.width})
+	switch {
+	case h == nil:
+		return nil, attrs(0, 0, 0)
+	case h.packed:
+		return []string{"", g.Input(input, onnx.Uint8, onnx.N(len(h.memory)))}, attrs(0, h.of.Rows, h.as)
+	}
+	w := g.Input(input, onnx.Float, onnx.N(h.width), onnx.N(h.of.Rows))
+	return []string{g.Add("MatMul", "", []string{value, w})}, attrs(1, 0, 0)
 }

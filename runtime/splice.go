@@ -58,11 +58,9 @@ func (s *splicer) tap(g *onnx.Graph, st *step, value string) string {
 	}
 	i := s.taps
 	s.taps++
-	inputs, encoded := []string{value, s.run}, 0
-	if st.encoder != nil {
-		inputs, encoded = append(inputs, encode(g, st.encoder, encoderInput(i), value)), 1
-	}
-	attrs := []onnx.Attr{{Name: "tap", Value: i}, {Name: "encoded", Value: encoded}}
+	encoder, attrs := st.encoder.declare(g, encoderInput(i), value)
+	inputs := append([]string{value, s.run}, encoder...)
+	attrs = append(attrs, onnx.Attr{Name: "tap", Value: i})
 	if s.aside && st.tap.ReadOnly {
 		s.run = g.Add("Watch", "trimtab", inputs, attrs...)
 		return value

@@ -18,8 +18,6 @@ typedef struct {
   size_t bytes;  // of the packed weight
 } kernel;
 
-static int fits(int64_t n) { return n >= 0 && n <= INT32_MAX; }
-
 static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo* info, void** out) {
   (void)op, (void)api;
   if (tt_products == NULL) return tt_fail("Linear: no kernels are registered");
@@ -29,7 +27,7 @@ static OrtStatus* create(const OrtCustomOp* op, OrtApi api, const OrtKernelInfo*
   if (st == NULL) st = tt_attribute(info, "rows", &k->rows);
   if (st == NULL) st = tt_attribute(info, "cols", &k->cols);
   if (st != NULL) return free(k), st;
-  if (fits(k->type) && fits(k->rows) && fits(k->cols)) k->bytes = tt_products->packed_bytes((int)k->type, (int)k->rows, (int)k->cols);
+  k->bytes = tt_packed(k->type, k->rows, k->cols);
   if (k->bytes == 0) return free(k), tt_fail("Linear: no kernel for this type and shape");
   *out = k;
   return NULL;

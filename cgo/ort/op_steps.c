@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../kernels/kernels.h"
 #include "steps.h"
 
 enum { MOST_ROWS = 64 };  // of a pass: runtime.Config.Batch
@@ -38,25 +37,22 @@ static const tt_step* advance(const tt_step* s, float* row, int64_t width) {
   return NULL;
 }
 
-// Calls the taps of all rows that wait for the products of one encoder. The memory is of this call alone: a tap may run another model on this thread.
+// Calls the taps of all rows that wait for the products of one encoder.
 static OrtStatus* encode(OrtKernelContext* ctx, const tt_step* first, const tt_step** at, float* h, int64_t rows, int64_t width) {
   int waiting[MOST_ROWS], m = 0;
   for (int r = 0; r < rows; r++)
     if (at[r] != NULL && at[r]->encoder == first->encoder) waiting[m++] = r;
-  size_t scratch = tt_products->scratch_bytes((int)first->encoder_type, m, (int)width), x = (size_t)m * (size_t)width * sizeof(float);
-  size_t y = (size_t)m * (size_t)first->encoder_rows * sizeof(float);
-  scratch = (scratch + 63) & ~(size_t)63, x = (x + 63) & ~(size_t)63, y = (y + 63) & ~(size_t)63;
-  char* memory = aligned_alloc(64, scratch + x + y);
-  if (memory == NULL) return tt_fail("Steps: out of memory");
-  float *inputs = (float*)(memory + scratch), *products = (float*)(memory + scratch + x);
+  float *inputs = malloc((size_t)m * (size_t)width * sizeof *inputs), *products = NULL;
+  if (inputs == NULL) return tt_fail("Steps: out of memory");
   for (int i = 0; i < m; i++) memcpy(inputs + i * width, h + waiting[i] * width, (size_t)width * sizeof *h);
-  OrtStatus* st = tt_multiply(ctx, &(tt_product){(int)first->encoder_type, (int)first->encoder_rows, (int)width, m, first->encoder, inputs, products, memory});
+  OrtStatus* st = tt_encode(ctx, &(tt_product){(int)first->encoder_type, (int)first->encoder_rows, (int)width, m, first->encoder, inputs}, &products);
   for (int i = 0; i < m && st == NULL; i++) {
     int r = waiting[i];
     tap(at[r], h + r * width, width, products + i * first->encoder_rows);
     at[r] = tt_next_step(at[r]);
   }
-  free(memory);
+  free(inputs);
+  free(products);
   return st;
 }
 

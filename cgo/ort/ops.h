@@ -19,6 +19,9 @@ extern const struct tt_kernels* tt_products;  // the table of cgo/kernels, NULL 
 // Takes the table; 1 where its layout is another.
 int tt_use_kernels(const void* table);
 
+// How many bytes a packed weight has; 0 where no kernel knows the type or the shape, which are as a graph says.
+size_t tt_packed(int64_t type, int64_t rows, int64_t cols);
+
 // Memory of the thread that runs the graph, grown to the largest call and freed when the thread ends; NULL when there is none.
 // The next call may move it.
 void* tt_scratch(size_t bytes);
@@ -38,6 +41,10 @@ typedef struct {
 
 // Multiplies on the session's threads where there is enough to do.
 OrtStatus* tt_multiply(OrtKernelContext* ctx, const tt_product* p);
+
+// The same for what a tap sees, in memory of this call alone, since a tap may run another model on this thread: p without y and scratch. free gives y back, also
+// after an error.
+OrtStatus* tt_encode(OrtKernelContext* ctx, const tt_product* p, float** y);
 
 // A tensor as a kernel sees it; shape is borrowed from the value.
 typedef struct {

@@ -17,6 +17,13 @@ int tt_use_kernels(const void* table) {
   return 0;
 }
 
+static int fits(int64_t n) { return n >= 0 && n <= INT32_MAX; }
+
+size_t tt_packed(int64_t type, int64_t rows, int64_t cols) {
+  if (tt_products == NULL || !fits(type) || !fits(rows) || !fits(cols)) return 0;
+  return tt_products->packed_bytes((int)type, (int)rows, (int)cols);
+}
+
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local void* memory;
@@ -71,4 +78,17 @@ OrtStatus* tt_multiply(OrtKernelContext* ctx, const tt_product* what) {
   if (p.parts > 1) return tt_parallel(ctx, linear_part, p.parts, &p);
   linear_part(&p, 0);
   return NULL;
+}
+
+static size_t whole_lines(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
+OrtStatus* tt_encode(OrtKernelContext* ctx, const tt_product* what, float** y) {
+  tt_product p = *what;
+  *y = NULL;
+  if (p.m == 0) return NULL;
+  size_t results = whole_lines((size_t)p.m * (size_t)p.rows * sizeof(float));
+  *y = p.y = aligned_alloc(64, results + whole_lines(tt_products->scratch_bytes(p.type, p.m, p.cols)));
+  if (p.y == NULL) return tt_fail("Tap: out of memory");
+  p.scratch = (char*)p.y + results;
+  return tt_multiply(ctx, &p);
 }

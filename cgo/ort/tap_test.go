@@ -29,7 +29,7 @@ func register(tb testing.TB, f tapFunc) int64 {
 }
 
 func tap(g *onnx.Graph, h string, number int) string {
-	return g.Add("Tap", "trimtab", []string{h, "run"}, onnx.Attr{Name: "tap", Value: number}, onnx.Attr{Name: "encoded", Value: 0})
+	return g.Add("Tap", "trimtab", []string{h, "run"}, onnx.Attr{Name: "tap", Value: number}, onnx.Attr{Name: "encoded", Value: 0}, onnx.Attr{Name: "rows", Value: 0}, onnx.Attr{Name: "type", Value: 0})
 }
 
 func TestTapSeesRowsAndWidth(t *testing.T) {
@@ -201,6 +201,92 @@ func TestClosedGate(t *testing.T) {
 		}
 		if !slices.Equal(called, c.want) || !sameBits(got, plain) {
 			t.Errorf("run %v: taps %v were called, want %v; bits equal: %t", c.run, called, c.want, sameBits(got, plain))
+		}
+	}
+}
+
+// productsFunc is a tapper that looks at products.
+type productsFunc func(data, products []float32) bool
+
+func (f productsFunc) Tap(_ int, data []float32, _, _ int, products []float32) bool {
+	return f(data, products)
+}
+
+// TestTapWithMatrix: a tap with a packed encoder sees the bits of the operator Linear; behind a closed gate the encoder is not looked at.
+func TestTapWithMatrix(t *testing.T) {
+	load(t)
+	const n, cols = 40, 64
+	for _, rows := range []int{0, 1, 5} {
+		w := packed(t, kernels.Q8_0, n, cols)
+		shape := []onnx.Attr{{Name: "type", Value: int(w.Type)}, {Name: "rows", Value: n}}
+		g := &onnx.Graph{}
+		g.Input("run", onnx.Int64, onnx.Sym("taps"))
+		h := g.Add("Neg", "", []string{g.Input("x", onnx.Float, onnx.N(rows), onnx.N(cols))})
+		m := g.Input("m", onnx.Uint8, onnx.Sym("bytes"))
+		g.Output(g.Add("Linear", "trimtab", []string{h, m}, append(shape, onnx.Attr{Name: "cols", Value: cols})...), "products", onnx.Float, onnx.N(rows), onnx.N(n))
+		attrs := append(shape, onnx.Attr{Name: "tap", Value: 0}, onnx.Attr{Name: "encoded", Value: 0})
+		g.Output(g.Add("Tap", "trimtab", []string{h, "run", "", m}, attrs...), "y", onnx.Float, onnx.N(rows), onnx.N(cols))
+		s := newSession(t, g, ort.Options{})
+
+		x, _ := floats(t, random(1, rows*cols), rows, cols)
+		y, got := floats(t, nil, rows, cols)
+		products, want := floats(t, nil, rows, n)
+		matrix, err := ort.NewValue(w.Data, ort.Uint8, len(w.Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seen []float32
+		id := ort.Register(productsFunc(func(data, products []float32) bool {
+			seen = slices.Clone(products)
+			for i := range data {
+				data[i] = 7
+			}
+			return true
+		}))
+		t.Cleanup(func() { ort.Unregister(id) })
+		open, _ := int64s(t, id, 1)
+		if err := run(t, s, values{"x": x, "run": open, "m": matrix}, values{"y": y, "products": products}); err != nil {
+			t.Fatal(err)
+		}
+		if !sameBits(seen, want) || len(seen) != rows*n || (rows > 0 && got[0] != 7) {
+			t.Errorf("%d rows: the tap saw %d products, want Linear's %d; what it wrote is %v", rows, len(seen), rows*n, got[:min(1, len(got))])
+		}
+	}
+}
+
+// TestTapWithBadMatrix: what is wrong with an encoder is found behind an open gate, and is nothing to a closed one.
+func TestTapWithBadMatrix(t *testing.T) {
+	load(t)
+	const cols = 64
+	w := packed(t, kernels.Q8_0, 40, cols)
+	for _, c := range []struct {
+		typ, rows, bytes int
+		want             string
+	}{
+		{int(w.Type), 40, len(w.Data) - 1, "shorter"},
+		{int(w.Type), 1 << 40, len(w.Data), "no kernel"},
+		{1<<32 + int(w.Type), 40, len(w.Data), "no kernel"},
+		{99, 40, len(w.Data), "no kernel"},
+	} {
+		g := &onnx.Graph{}
+		g.Input("run", onnx.Int64, onnx.Sym("taps"))
+		inputs := []string{g.Add("Neg", "", []string{g.Input("x", onnx.Float, onnx.N(1), onnx.N(cols))}), "run", "", g.Input("m", onnx.Uint8, onnx.Sym("bytes"))}
+		attrs := []onnx.Attr{{Name: "tap", Value: 0}, {Name: "encoded", Value: 0}, {Name: "type", Value: c.typ}, {Name: "rows", Value: c.rows}}
+		g.Output(g.Add("Tap", "trimtab", inputs, attrs...), "y", onnx.Float, onnx.N(1), onnx.N(cols))
+		s := newSession(t, g, ort.Options{})
+		x, _ := floats(t, nil, 1, cols)
+		y, _ := floats(t, nil, 1, cols)
+		matrix, err := ort.NewValue(w.Data[:c.bytes], ort.Uint8, c.bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := register(t, func(int, []float32, int, int) bool { return true })
+		for gate, want := range []string{"", c.want} {
+			gates, _ := int64s(t, id, int64(gate))
+			err := run(t, s, values{"x": x, "run": gates, "m": matrix}, values{"y": y})
+			if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
+				t.Errorf("type %d, %d rows, %d bytes, gate %d: %v, want an error with %q", c.typ, c.rows, c.bytes, gate, err, want)
+			}
 		}
 	}
 }
