@@ -85,7 +85,8 @@ typedef struct {
   char* scratch;  // row_bytes for each part
 } work;
 
-static size_t row_bytes(const kernel* k) { return (size_t)(3 * k->experts + k->groups) * sizeof(float) + (size_t)k->experts + 64; }
+// Whole lines, so that the numbers of every part are aligned.
+static size_t row_bytes(const kernel* k) { return ((size_t)(3 * k->experts + k->groups) * sizeof(float) + (size_t)k->experts + 127) & ~(size_t)63; }
 
 // Takes the largest of n values that is not taken yet, of equal ones the first.
 static int64_t take_best(const float* v, int64_t n, char* taken) {

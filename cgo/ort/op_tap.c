@@ -91,7 +91,8 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   OrtStatus* st = read_inputs(self, ctx, &in);
   if (st == NULL) st = tt_output(ctx, 0, in.h.shape, in.h.rank, &out);
   if (st != NULL) return st;
-  if (out != in.h.data) memcpy(out, in.h.data, (size_t)(rows_of(&in.h) * in.h.shape[in.h.rank - 1]) * sizeof(float));
+  size_t bytes = (size_t)(rows_of(&in.h) * in.h.shape[in.h.rank - 1]) * sizeof(float);
+  if (out != in.h.data && bytes > 0) memcpy(out, in.h.data, bytes);
   return call(ctx, self, &in, out);
 }
 
