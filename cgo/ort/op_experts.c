@@ -119,8 +119,8 @@ static OrtStatus* compute(void* self, OrtKernelContext* ctx) {
   OrtStatus* st = NULL;
   for (size_t i = 0; i < 5 && st == NULL; i++) st = tt_input(ctx, i, &in[i]);
   if (st != NULL) return st;
-  size_t up_bytes = tt_products->packed_bytes((int)k->up_type, (int)(k->gated ? 2 * k->hidden : k->hidden), (int)k->width);
-  size_t down_bytes = tt_products->packed_bytes((int)k->down_type, (int)k->width, (int)k->hidden);
+  size_t up_bytes = tt_packed(k->up_type, k->gated ? 2 * k->hidden : k->hidden, k->width);
+  size_t down_bytes = tt_packed(k->down_type, k->width, k->hidden);
   if ((st = check(k, in, up_bytes, down_bytes)) != NULL) return st;
   void* y;
   if ((st = tt_output(ctx, 0, in[0].shape, 3, &y)) != NULL) return st;

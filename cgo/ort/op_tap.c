@@ -6,7 +6,7 @@
 //   run       int64 [1 + taps]: run[0] is the identity of the run, run[1 + tap] tells whether this tap is to be called
 //   products  float [.., rows, n]: what an encoder made of h, for the tap to see; there where the attribute encoded is 1
 //   matrix    uint8 [bytes]: an encoder packed by cgo/kernels, whose products with h the tap sees; there where the attribute rows, n, is above 0. They are computed
-//             behind the gate, so that a tap that is not called costs nothing
+//             behind the gate: for a tap that is not called there are none
 //
 // Watch(h, run[, products[, matrix]]) -> run' does the same for a tap that only reads: h goes on without it, so that where another provider computes, h is copied to the
 // processor's memory once and nothing is copied back. The run goes through it, which puts taps in order that no value puts in order.

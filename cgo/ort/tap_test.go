@@ -212,7 +212,7 @@ func (f productsFunc) Tap(_ int, data []float32, _, _ int, products []float32) b
 	return f(data, products)
 }
 
-// TestTapWithMatrix: a tap with a packed encoder sees the bits of the operator Linear; behind a closed gate the encoder is not looked at.
+// TestTapWithMatrix: a tap with a packed encoder sees the bits of the operator Linear, of no rows none.
 func TestTapWithMatrix(t *testing.T) {
 	load(t)
 	const n, cols = 40, 64
